@@ -24,6 +24,7 @@ _OTHERWISE = "was not judged as required"
 _MOVE_IT = "write the key into the gate file, or remove it from the test"
 _NO_TEST = "no collected test has this marker"
 _RUN_IT = f"run the gates, or add {ini_keys.ALLOW_MISSING} to a command without them"
+_CORRECT_IT = f"correct the name in {KEY}, or run the test whose marker has it"
 _ADD_GATES = (
     f"add the gates to it, or, for gates in markers, give each marker name=NAME and write {KEY} = "
     "NAME"
@@ -217,7 +218,8 @@ def _find_unmet(project: Project, results: Sequence[GateResult], marked_tests: S
     unmet: dict[str, Unmet] = {}
     if "all" in names and not project.gate_names:
         lack = "does not exist" if file is None else "has no gates"
-        unmet["all"] = Unmet("all", f"{shown_path(project.path)} {lack}", _ADD_GATES)
+        reason = f"{shown_path(project.path)} {lack}"
+        unmet["all"] = Unmet("all", reason, _ADD_GATES, "names no gate")
 
     tests_of = _tests_by_gate(results, marked_tests)
     for required in project.required:
@@ -277,8 +279,9 @@ def _why_unmet(
     """
     in_file = name in project.gate_names
     if not tests:
-        known = () if in_file else (*project.gate_names, *marked_tests.names.values())
-        return _without_test(name, known)
+        if in_file:
+            return Unmet(name, _NO_TEST)
+        return _without_test(name, project, marked_tests)
 
     is_judged = any(result is not None and result.gate == name for result in tests.values())
     for test, result in tests.items():
@@ -303,13 +306,18 @@ def _why_unmet(
     return None
 
 
-def _without_test(name: str, known: Iterable[str]) -> Unmet:
-    """Return that no test has a gate, and which of the known ones may be meant."""
-    near = nearest(name, known)
-    if near is None:
+def _without_test(name: str, project: Project, marked_tests: Seen) -> Unmet:
+    """Return that neither a test nor the file has a gate, and which one may be meant."""
+    near = nearest(name, (*project.gate_names, *marked_tests.names.values()))
+    if near is not None:
+        fix = f"write {near} in place of {name} in {KEY}"
+        return Unmet(name, f"{_NO_TEST}; did you mean '{near}'?", fix)
+    if not project.gate_names:
         return Unmet(name, _NO_TEST)
-    fix = f"write {near} in place of {name} in {KEY}"
-    return Unmet(name, f"{_NO_TEST}; did you mean '{near}'?", fix)
+
+    names = shortened(", ".join(project.gate_names))
+    lack = f"{shown_path(project.path)} has no gate {name} (it has {names})"
+    return Unmet(name, f"{_NO_TEST}, and {lack}", _CORRECT_IT)
 
 
 def _why_failed(name: str, test: str, result: GateResult, *, ready: bool) -> Unmet | None:

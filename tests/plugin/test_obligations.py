@@ -148,7 +148,7 @@ OWED: dict[str, Row] = {
     "another file": ({}, ("test_other.py",), f"support: {NOT_COLLECTED}"),
     "python_files": ({}, ("-o", "python_files=test_other.py"), f"support: {NOT_COLLECTED}"),
     # the names
-    "a name that the file lacks": ({"pytest.ini": f"{REQUIRED}support billing\n"}, (), f"billing: {NOT_COLLECTED}"),
+    "a name that the file lacks": ({"pytest.ini": f"{REQUIRED}support billing\n"}, (), f"billing: {NOT_COLLECTED}, and ftgate.yaml has no gate billing (it has support)"),
     "a name nearly in the file": ({"pytest.ini": f"{REQUIRED}supprt\n"}, (), "supprt: no*did you mean 'support'?"),
     "another gate of that name": ({"test_gate.py": OWN.replace("orders", "support")}, (), "support: *a different gate"),
     "an easier gate of that name in another file": (
@@ -173,6 +173,13 @@ def test_what_does_not_meet_it(
     assert (required.result.ret, required.result.parseoutcomes().get("errors", 0) >= 1) == (1, True)
     required.result.stdout.fnmatch_lines(
         [f"ERROR pytest.ini::ftgate_required - {unjudged['name']}: *"]
+    )
+
+
+def test_all_without_a_gate_file_names_no_gate(required: Project) -> None:
+    write_files(required.path, {"ftgate.yaml": None, "test_gate.py": OWN})
+    required.run().stdout.fnmatch_lines(
+        ["ERROR required gate all names no gate: ftgate.yaml does not exist"]
     )
 
 
