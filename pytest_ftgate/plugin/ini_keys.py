@@ -55,6 +55,14 @@ def refuse_misspelt(parser: pytest.Parser, args: Sequence[str]) -> None:
         option = argument.partition("=")[0]
         if not option.startswith("--ftgate"):
             continue
+
+        # The configuration takes a while to import.
+        from pytest_ftgate.config import GateKeys
+
+        key = option.removeprefix("--ftgate-").replace("-", "_")
+        if key in GateKeys.model_fields:
+            message = f"unknown option {option}: no option sets a key of a gate"
+            raise pytest.UsageError(f"{message}; write {key} in the marker or the gate file")
         near = nearest(option.removeprefix("--"), ours)
         if near is not None:
             raise pytest.UsageError(f"unknown option {option}; did you mean '--{near}'?")

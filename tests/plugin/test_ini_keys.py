@@ -206,6 +206,14 @@ def test_a_misspelt_option_is_told_the_one_that_is_meant(
     assert (f"did you mean '--ftgate-{near}'?" in result.stderr.str()) is bool(near)
 
 
+@pytest.mark.parametrize("key", ["margin", "max-drop"])
+def test_a_requirement_has_no_option(project: Project, key: str) -> None:
+    result = project.run(f"--ftgate-{key}=0.1")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    name = key.replace("-", "_")
+    result.stderr.fnmatch_lines([f"*unknown option --ftgate-{key}: *; write {name} in the marker*"])
+
+
 def test_an_option_of_a_conftest_is_its_own(project: Project) -> None:
     project.file(
         "conftest.py", "def pytest_addoption(parser): parser.addoption('--ftgate-reports')\n"
