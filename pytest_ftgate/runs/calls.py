@@ -26,12 +26,12 @@ _CLOSE_S = 5.0
 _POLL_S = 0.02  # the wait of a call for the money that others have reserved
 _ELSEWHERE_S = 0.1  # the wait for answers that another process has asked for
 _OFFLINE = (
-    "no recorded or stored answer has these prompts, model and parameters, "
+    "no recorded or stored answer has these prompts, model, revision and parameters, "
     "and --ftgate-offline forbids calls"
 )
 _OFFLINE_CURE = (
-    "Record the answers with a key: `python -m pytest --ftgate-report=recordings:recordings`, "
-    "and commit the folder"
+    "Record the answers, or record them again, with a key: "
+    "`python -m pytest --ftgate-report=recordings:recordings`, and commit the folder"
 )
 
 

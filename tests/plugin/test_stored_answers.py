@@ -237,7 +237,9 @@ def test_offline_what_is_not_stored_is_an_error_that_says_so(http: EndpointProje
         finding,
         "baseline base: ",
         "60 of 60",
+        "prompts, model, revision and parameters",
         "--ftgate-offline",
+        "record them again",
         "--ftgate-report=recordings:recordings",
     )
     assert "Run again" not in finding["advice"]
