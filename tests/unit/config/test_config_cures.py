@@ -225,6 +225,13 @@ def test_another_endpoint_is_a_provider_openai_with_base_url(provider):
     assert "provider: openai with base_url" in unknown_provider(model).cure
 
 
+def test_a_function_of_a_module_here_lacks_its_provider(folder):
+    (folder / "models.py").touch()
+    error = unknown_provider(marked(candidate="models:base").candidate)
+    assert error.what == "unknown provider 'models'; did you mean 'python:models:base'?"
+    assert "did you mean" not in unknown_provider(marked(candidate="other:base").candidate).what
+
+
 def test_all_four_parts_may_be_written_the_wrong_way_round():
     fields = {"key": "id", "question": "input", "answer": "expected", "topic": "group"}
     error = refusal(layer({**SELF_CONTAINED, "test_set": {"path": "t.csv", "fields": fields}}))
