@@ -302,6 +302,7 @@ def _missing(
 def _contradiction(config: GateKeys, key: str, text: str, cure: str) -> ConfigError:
     """Return the error about a key, or about max_drop where that key is not set."""
     source = config.sources["max_drop" if getattr(config, key) is None else key]
+    text = text.removeprefix(f"{key} ")  # the place names the key
     return ConfigError(text, where=Where(source.place or None, key=key), cure=cure)
 
 

@@ -184,7 +184,7 @@ class Options:
                 "in YAML, put it in single quotes to keep backslashes."
             )
             raise self.error(
-                f"pattern is not a valid regular expression: {error}",
+                f"not a valid regular expression: {error}",
                 key="pattern",
                 evidence=text,
                 cure=advice,

@@ -147,7 +147,7 @@ def refuse_unused_fixtures(request: pytest.FixtureRequest) -> None:
         if key is not None and override.name in request.fixturenames:
             where = replace(markers[key], key=override.key)
             places = f"by the marker, and by the {override}, which the test requests"
-            message = f"{override.key} is given twice: {places}"
+            message = f"given twice: {places}"
             fix = f"Remove {override.key} from the marker, or the {override}."
             raise ConfigError(message, where=where, cure=fix)
 

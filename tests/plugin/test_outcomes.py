@@ -307,7 +307,14 @@ def test_a_fixture_and_a_mark_that_give_one_key(green: Project, key: str, how: s
     for gate in gates:
         which = gate["nodeid"].partition(".")[0].removeprefix("test_")
         if which in ("requested", "used"):
-            because(gate, "error", "configuration", f"test_{which}.py:2", key, name, "conftest.py:")
+            because(
+                gate,
+                "error",
+                "configuration",
+                f"test_{which}.py:2: {key}: given twice",
+                name,
+                "conftest.py:",
+            )
         elif which == "by_the_body":
             assert gate["verdict"] == "error" or how == "parametrized"
         else:
