@@ -178,7 +178,7 @@ def almost_given(item: pytest.Item, keys: Iterable[str]) -> Iterator[str]:
 
 
 def _plain_function(item: pytest.Item, name: str) -> Any:
-    """Return what has a name in the test's module, or in a conftest.py that it sees, if callable."""
+    """Return what is callable by a name in the test's module, or in a conftest.py that it sees."""
     modules: list[Any] = [getattr(item, "module", None)]
     for plugin in item.config.pluginmanager.get_plugins():
         path = Path(getattr(plugin, "__file__", None) or "")

@@ -148,7 +148,8 @@ OWED: dict[str, Row] = {
     "another file": ({}, ("test_other.py",), f"support: {NOT_COLLECTED}"),
     "python_files": ({}, ("-o", "python_files=test_other.py"), f"support: {NOT_COLLECTED}"),
     # the names
-    "a name that the file lacks": ({"pytest.ini": f"{REQUIRED}support billing\n"}, (), f"billing: {NOT_COLLECTED}, and ftgate.yaml has no gate billing (it has support)"),
+    "a name that the file lacks": ({"pytest.ini": f"{REQUIRED}support billing\n"},
+        (), f"billing: {NOT_COLLECTED}, and ftgate.yaml has no gate billing (it has support)"),
     "a name nearly in the file": ({"pytest.ini": f"{REQUIRED}supprt\n"}, (), "supprt: no*did you mean 'support'?"),
     "another gate of that name": ({"test_gate.py": OWN.replace("orders", "support")}, (), "support: *a different gate"),
     "an easier gate of that name in another file": (
