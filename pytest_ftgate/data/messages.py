@@ -130,8 +130,13 @@ def _check_message(message: Any, place: str) -> None:
     content = message.get("content")
     if isinstance(content, str) or (content is None and calls_tools):
         return
-    if not all(isinstance(item, dict) and "type" in item for item in strict_json.items_of(content)):
+    if not isinstance(content, list) or not all(map(_is_typed, content)):
         raise must_be('text or a list of parts with a "type"', content, f"{place}.content")
+
+
+def _is_typed(item: Any) -> bool:
+    """Return whether an item of a content says what it is."""
+    return isinstance(item, dict) and "type" in item
 
 
 def _lacks(key: str, message: Mapping[str, Any], place: str) -> DataError:

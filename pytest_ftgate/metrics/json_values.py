@@ -95,15 +95,24 @@ class JsonRules:
     def count_matches(self, expected: list[Any], answered: list[Any], name: str) -> int:
         """Return how many elements of two lists can be matched in pairs of equal elements.
 
-        In long lists a tolerance is ignored.
+        In long lists a tolerance is ignored, but among numbers.
         """
+        n_numbers = 0
+        allowed = self.allowed(name)
+        if allowed:
+            numbers = sorted(filter(is_finite, expected))
+            answered_numbers = sorted(filter(is_finite, answered))
+            n_numbers = _near_pairs(numbers, answered_numbers, allowed)
+            expected = [value for value in expected if not is_finite(value)]
+            answered = [value for value in answered if not is_finite(value)]
+
         if not self.tolerance or max(len(expected), len(answered)) > MOST_PAIRED:
-            return len(self.identical(expected, answered, name))
+            return n_numbers + len(self.identical(expected, answered, name))
 
         are_same = []
         for value in expected:
             are_same.append([self.same(value, element, name) for element in answered])
-        return most_pairs(are_same)
+        return n_numbers + most_pairs(are_same)
 
     def identical(
         self, expected: Sequence[Any], answered: Sequence[Any], name: str
@@ -214,6 +223,26 @@ def _within(expected: Any, answered: Any, allowed: float) -> bool:
         return False
     difference = Fraction(repr(expected)) - Fraction(repr(answered))
     return abs(difference) <= Fraction(repr(allowed))
+
+
+def _near_pairs(expected: Sequence[Any], answered: Sequence[Any], allowed: float) -> int:
+    """Return the most pairs of numbers within a tolerance, of two sorted lists.
+
+    The first pair that fits may be taken: the lists are sorted, and all have one tolerance.
+    """
+    n_pairs = row = column = 0
+    while row < len(expected) and column < len(answered):
+        number = expected[row]
+        answer = answered[column]
+        if number == answer or _within(number, answer, allowed):
+            n_pairs += 1
+            row += 1
+            column += 1
+        elif number < answer:
+            row += 1
+        else:
+            column += 1
+    return n_pairs
 
 
 def most_pairs(are_same: Sequence[Sequence[bool]]) -> int:

@@ -31,6 +31,7 @@ PATIENCE_S = 30.0
 CLAIM_S = 20.0
 """Seconds after which a claim ends that is not renewed: its process was killed, or hangs."""
 
+_HAND_OVER_S = 5.0  # for which answers are not deleted while other processes ask models
 _ROOM_TESTED = 100_000  # bytes that are written, and deleted, to see whether there is room
 
 # in the file's header, by which no file of another program is taken for ours
@@ -145,7 +146,8 @@ class Store:
         # anew, so that a claim may seem to come from the future.
         now = clock.monotonic()
         expired = "DELETE FROM claims WHERE renewed_at NOT BETWEEN ? AND ?"
-        rows = [(key, owner, now) for key in keys]
+        # The owner claims its own name, too: it is asking.
+        rows = [(key, owner, now) for key in (*keys, owner)]
 
         def write(connection: sqlite3.Connection) -> set[str]:
             connection.execute(expired, (now - CLAIM_S, now + CLAIM_S))
@@ -154,6 +156,14 @@ class Store:
             return {key for (key,) in claims}
 
         return self._write(write, patience_s).intersection(keys)
+
+    def _is_in_use(self) -> bool:
+        """Return whether a process is asking models."""
+        now = clock.monotonic()
+        select = "SELECT 1 FROM claims WHERE renewed_at BETWEEN ? AND ?"
+        times = (now - CLAIM_S, now + CLAIM_S)
+        row = self._patiently(lambda connection: connection.execute(select, times).fetchone())
+        return row is not None
 
     def renew(self, owner: str, *, patience_s: float = PATIENCE_S) -> None:
         """Renew all claims of an owner."""
@@ -167,11 +177,20 @@ class Store:
         self._write(lambda connection: connection.execute(delete, (owner,)), patience_s)
 
     def drop(self, keys: Sequence[str]) -> None:
-        """Delete the predictions of these keys."""
-        delete = "DELETE FROM predictions WHERE key = ?"
+        """Delete the predictions of these keys.
+
+        Another process may be about to look them up: a run that is going on gets a few seconds.
+        """
         rows = [(key,) for key in self.get(keys)]
-        if rows:
-            self._write(lambda connection: connection.executemany(delete, rows))
+        if not rows:
+            return
+
+        ends_at = clock.monotonic() + _HAND_OVER_S
+        while self._is_in_use() and clock.monotonic() < ends_at:
+            time.sleep(_PAUSE_S)
+
+        delete = "DELETE FROM predictions WHERE key = ?"
+        self._write(lambda connection: connection.executemany(delete, rows))
 
     def note(self, name: str) -> str | None:
         """Return the text of this name."""

@@ -77,7 +77,7 @@ ROWS: list[Sequence[Mapping[str, Any]]] = [  # of JSON Lines
         *([Q, {**A, "content": content, "tool_calls": []}] for content in (None, [], NOT_TEXT)),
         *([Q, {**A, "weight": 2}], [Q, {"role": "assistant"}]),
         *([{"role": "asistant", "content": "a"}], [{"role": 3, "content": "a"}]),
-        *([{"role": "user", "content": content}] for content in (None, ["a"])),
+        *([{"role": "user", "content": content}] for content in (None, ["a"], {"type": "text", "text": "a"})),
     )),
     *([{**ALPACA, **keys}] for keys in ({"system": "s"}, {"history": [["q", "good"]]}, {"instruction": None})),
     *([{**ALPACA, "input": value}] for value in (0, [])),

@@ -120,6 +120,8 @@ def check_linear(run: Callable[[int], object], lengths: tuple[int, ...]) -> None
     for shorter, longer in pairwise(lengths):
         long_s = seconds(partial(run, longer))
         limit = 2 * short_s * longer / shorter + 0.2
+        if long_s > limit:  # once more, as one may have met a collection of garbage
+            long_s = min(long_s, seconds(partial(run, longer)))
         assert long_s <= limit, f"{longer} characters: {long_s:.2f} s, {shorter}: {short_s:.2f} s"
         short_s = long_s
 

@@ -250,6 +250,23 @@ def test_a_claim_that_nobody_renews_ends(pair, monkeypatch, restarted):
     assert second_store.claim(["a", "b", "c"], "two") == {"a", "b", *(["c"] if restarted else [])}
 
 
+def test_answers_are_not_deleted_while_another_process_may_want_them(pair, monkeypatch):
+    store, second_store = pair
+    store.put([prediction("a")])
+    second_store.claim(["b"], "asking")
+    claims = []
+
+    def wait(_):
+        claims.append(set(second_store.get(["a"])))
+        if len(claims) == 2:
+            second_store.release("asking")
+
+    monkeypatch.setattr(time, "sleep", wait)
+    store.drop(["a"])
+    assert claims == [{"a"}, {"a"}]
+    assert store.get(["a"]) == {}
+
+
 def test_in_memory_every_question_is_free(stores):
     assert stores.session.claim(["a"], "one") == stores.session.claim(["a"], "two") == {"a"}
 
