@@ -13,6 +13,7 @@ from pytest_ftgate.data.lines import read_text
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import ConfigError, DataError, shown_path
 from pytest_ftgate.metrics.json_differences import shown_place
+from pytest_ftgate.metrics.json_values import JsonRules
 from pytest_ftgate.metrics.options import Options, needed, within_limit, without_fence
 from pytest_ftgate.metrics.protocol import (
     Answers,
@@ -243,7 +244,23 @@ def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
             "Schemas are not fetched from the network or other files.",
         )
 
-    return validator(schema, registry=REGISTRY, format_checker=validator.FORMAT_CHECKER)
+    extended = validators.extend(validator, {"uniqueItems": _unique_items})
+    return extended(schema, registry=REGISTRY, format_checker=validator.FORMAT_CHECKER)
+
+
+def _unique_items(
+    validator: Any,
+    unique: Any,
+    instance: Any,
+    schema: Any,  # noqa: ARG001
+) -> Iterator[Any]:
+    """Check uniqueItems in linear time; jsonschema takes quadratic time for lists of objects."""
+    from jsonschema.exceptions import ValidationError
+
+    if unique and validator.is_type(instance, "array"):
+        keys = set(map(JsonRules().key, instance))
+        if len(keys) < len(instance):
+            yield ValidationError("contains an item twice")
 
 
 def _dangling(resource: Any, resolver: Any, seen: set[int]) -> Iterator[str]:
