@@ -163,8 +163,10 @@ def _lines(copy: Copy, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         return
 
     text = io.StringIO()
-    header, separator = header_of(copy.original.path)
-    (columns,) = csv.reader([header], delimiter=separator)
+    _, separator = header_of(copy.original.path)
+    with open_lines(copy.original.path) as lines:
+        cells_of_rows = csv.reader(lines, delimiter=separator)
+        columns = next(cells for cells in cells_of_rows if cells)
     writer = csv.DictWriter(text, columns, delimiter=separator, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)

@@ -188,12 +188,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(
-    parser: pytest.Parser, args: list[str]
+    parser: pytest.Parser, args: list[Any]
 ) -> Generator[None, object, object]:
     """Refuse a misspelt option of ours once the conftest files have added theirs."""
     result = yield
-    if any(argument.startswith("--ftgate") for argument in args):
-        _ini_keys.refuse_misspelt(parser, args)
+    texts = [str(argument) for argument in args]  # pytest.main also takes paths
+    if any(text.startswith("--ftgate") for text in texts):
+        _ini_keys.refuse_misspelt(parser, texts)
     return result
 
 

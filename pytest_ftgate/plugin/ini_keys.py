@@ -176,5 +176,5 @@ def _of_key(
 
 
 def _is_listed(name: str) -> bool:
-    """Return whether a name has signs of a list; the parameters of a test's id may have commas."""
-    return name.startswith("[") or "," in name.partition("[")[0]
+    """Return whether a name begins or ends with a sign of a list; a name may hold them itself."""
+    return name.startswith(("[", ",")) or name.endswith(",")

@@ -1,5 +1,7 @@
 """Ini keys that would have no effect stop the run before any test is collected."""
 
+import sys
+
 import pytest
 from gate_project import ALONE, Project
 
@@ -220,3 +222,13 @@ def test_an_option_of_a_conftest_is_its_own(project: Project) -> None:
     )
     project.gate_test()
     assert project.run("--ftgate-reports=x").ret == 0
+
+
+def test_pytest_main_takes_paths_and_names_hold_commas(project: Project) -> None:
+    """A path is no option, and a comma within a name is no list."""
+    project.gate_test(name="a,b")
+    project.ini_file('ftgate_required = "a,b"')
+    code = "import pathlib, pytest, sys; sys.exit(pytest.main([pathlib.Path('test_gate.py')]))"
+    result = project.pytester.run(sys.executable, "-c", code)
+    result.assert_outcomes(passed=1)
+    assert result.ret == 0
