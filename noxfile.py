@@ -232,7 +232,10 @@ def oldest(session: nox.Session) -> None:
         *("-W", "ignore::pytest.PytestConfigWarning"),
         *(f"tests/unit/{name}" for name in ("config", "models", "inference")),
         *(f"tests/unit/running/test_{name}.py" for name in ("runner", "bad_days")),
-        *(f"tests/plugin/test_{name}.py" for name in ("outcomes", "marks", "reports", "fixtures")),
+        *(
+            f"tests/plugin/test_{name}.py"
+            for name in ("outcomes", "marks", "reports", "gate_fixtures")
+        ),
         "tests/plugin/test_distribution.py::test_as_if_in_one_process[loadgroup-2]",
     )
 
