@@ -221,7 +221,7 @@ def test_a_marker_that_names_no_gate_is_told_the_gates(green: Project, more: str
     )
 
 
-@pytest.mark.skipif(pytest.version_tuple < (8, 4), reason="older ones give its coroutine")
+@pytest.mark.skipif(pytest.version_tuple < (9, 1), reason="older ones warn of it")
 def test_an_async_fixture_that_nobody_runs_is_said_in_whole_lines(project: Project) -> None:
     with_fixture(project, "@pytest.fixture\nasync def ftgate_candidate(): return len\n")
     refused = check(project.gate(), "configuration")
