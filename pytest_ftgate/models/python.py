@@ -34,8 +34,8 @@ from pytest_ftgate.text import excerpt, suggestion
 CONCURRENCY_ASYNC = 16
 CONCURRENCY_SYNC = 1
 PREDICTED_AT_ONCE = 256  # inputs that one call of predict gets, unless batch_size says otherwise
-_CHANGE_NO_ANSWER = frozenset(("revision", "concurrency", "timeout_s", "retries", "price", "name"))
 _ANY_MODELS = ("concurrency", "timeout_s", "retries", "price", "strip_reasoning")
+_CHANGE_NO_ANSWER = frozenset(("revision", "name", *_ANY_MODELS))  # as the model gives it
 _NEEDED = ("name", "spelling", "concurrency", "timeout_s", "retries", "persistent")
 """What a model object must have."""
 _LIMITS: Mapping[str, Callable[[Any], bool]] = {

@@ -642,6 +642,7 @@ def test_a_revision_is_one_models_alone_and_the_keys_of_every_provider_hold(spec
         "timeout_s": 1.5,
         "retries": 1,
         "price": {"input_per_1m": 2.0},
+        "strip_reasoning": False,
         "name": "x",
     }
     model = hooked(size=1, revision="v1", **limits)
