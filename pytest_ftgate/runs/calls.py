@@ -387,7 +387,7 @@ def call_models(
     limit: TimeLimit | None,
     budget: Budget | None,
 ) -> None:
-    """Get the answers that are not recorded from the store, or else by calls.
+    """Call the models for the answers that are neither recorded nor stored.
 
     Args:
         tell: called in this thread about ten times a second.
@@ -397,7 +397,8 @@ def call_models(
     Raises:
         Interrupted: Ctrl-C.
     """
-    _look_up(models, stores, offline=offline)
+    if offline:
+        _give_up_endpoints(models)
     callers = _callers(models, stores, budget, limit)
     if ended or not callers or not _are_ready(callers):
         return
@@ -413,12 +414,11 @@ def call_models(
             budget.end_run()
 
 
-def _look_up(models: Sequence[Questions], stores: Stores, *, offline: bool) -> None:
-    """Take the stored answers; where no endpoint may be called, give up its other questions."""
+def _give_up_endpoints(models: Sequence[Questions]) -> None:
+    """Give up the questions to endpoints, none of which may be called."""
     failure = ModelError(_OFFLINE, kind="offline", cure=_OFFLINE_CURE)
     for questions in models:
-        questions.stored(stores.get(questions.model, list(questions.open)))
-        if offline and questions.model.endpoint:
+        if questions.model.endpoint:
             for key in list(questions.open):
                 questions.failed(key, failure)
 

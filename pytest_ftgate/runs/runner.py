@@ -61,15 +61,15 @@ def run_models(
         _look_up(questions, stores)
 
     unanswered = [questions for questions in models.values() if questions.open]
+    for questions in unanswered:
+        questions.stored(stores.get(questions.model, list(questions.open)))
+
     tell = _teller(progress, list(models.values()))
-    if not ask:
-        for questions in unanswered:
-            questions.stored(stores.get(questions.model, list(questions.open)))
-    elif unanswered:
+    if ask and unanswered:
         # Imported late: recorded answers need no event loop.
         from pytest_ftgate.runs.calls import call_models
 
-        # After a failure for good the answers are read from the store, but no model is called.
+        # After a failure for good no model is called.
         ended = bool(_failures([*recorded.values(), *models.values()]))
         call_models(
             unanswered, stores, tell, ended=ended, offline=offline, limit=limit, budget=budget
