@@ -151,10 +151,14 @@ def _win_rate(scores: Floats) -> float:
 def value_unasked(candidate: str | None, baseline: str | None) -> float | None:
     """Return the candidate's score of a pair; None if a judge must decide.
 
-    Equal answers tie, and a missing one loses.
+    Equal answers tie, and so do missing ones; one that is missing loses.
     """
-    if candidate is None or baseline is None:
-        return 0.5 + ((candidate is not None) - (baseline is not None)) / 2
+    if candidate == baseline:
+        return 0.5
+    if candidate is None:
+        return 0.0
+    if baseline is None:
+        return 1.0
     return 0.5 if candidate.strip() == baseline.strip() else None
 
 
