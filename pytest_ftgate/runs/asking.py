@@ -279,8 +279,9 @@ class Outage:
 
     def failed(self, key: str, error: ModelError, *, given_up: bool) -> ModelError:
         """Record a failed call for a question. Return the error, fatal if it ends the run."""
-        self._abandoned += 1
-        if not isinstance(error, AbandonedError):
+        if isinstance(error, AbandonedError):
+            self._abandoned += 1
+        else:
             self._abandoned = 0
         if self._abandoned >= _ENOUGH:
             return ModelError(

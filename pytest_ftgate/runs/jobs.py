@@ -183,10 +183,10 @@ class Stores:
         is_kept = self.of(run.model).persistent
         n_lost = 0
         for prediction in run.all_predictions:
-            if prediction.completion is None:
+            is_recorded = prediction.key in self.recordings
+            is_found = is_recorded or (is_kept and prediction.key not in self.judged)
+            if prediction.completion is None or not is_found:
                 n_lost += 1
-            elif prediction.key not in self.recordings:
-                n_lost += not is_kept or prediction.key in self.judged
         return n_lost
 
     @property
