@@ -88,12 +88,21 @@ class FieldMetric(Metric):
         if self.average == "samples":
             scored = Scored(self, float(scores.mean()), per_example=scores)
         else:
-            perfect = len(answers) * _totals(self._all(RIGHT, value) for value in values)
-            worthless = len(answers) * _totals(self._all(WRONG, value) for value in values)
-            pooled = set_level.PooledCounts(counts.sum(axis=0), perfect, worthless, scores, _f1)
+            pooled = self._pooled(values, counts, scores)
             scored = Scored(self, pooled.value, statistic=pooled)
         notes = [short_note(answer.note) for answer in compared[0]]
         return replace(scored, notes=notes, breakdown=self._breakdown(chain(*compared)))
+
+    def _pooled(
+        self, values: Sequence[Any], counts: Floats, scores: Floats
+    ) -> set_level.PooledCounts:
+        """Return the counts of all repeats, between those of perfect and of worthless answers."""
+        perfect = _totals(self._all(RIGHT, value) for value in values)
+        worthless = _totals(self._all(WRONG, value) for value in values)
+        repeats = len(counts)
+        return set_level.PooledCounts(
+            counts.sum(axis=0), repeats * perfect, repeats * worthless, scores, _f1
+        )
 
     def has_form(self, answer: str) -> bool:
         """Return whether an answer is JSON of an expected type, with an expected key."""
