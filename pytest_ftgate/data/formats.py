@@ -40,6 +40,7 @@ class Format:
     Attributes:
         name: as ``format:`` takes it.
         title: as reports call it.
+        by: whose format it is, for reports; empty for our own.
         keys: that every row has.
         read: returns the parts of a row; None if it holds no answer to learn from. Raises
             :class:`DataError` without file and line.

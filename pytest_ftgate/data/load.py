@@ -119,7 +119,7 @@ def load_examples(
 
 def _check_fields(fields: Mapping[str, str], form: formats.Format, name: str) -> None:
     """Raise :class:`DataError` if fields name a part that the format reads from its own keys."""
-    clash = [name for name in ("input", "expected") if name in fields and name not in form.keys]
+    clash = [key for key in ("input", "expected") if key in fields and key not in form.keys]
     if clash:
         message = (
             f"fields names {listed(clash)}, but in the format {form.name} they come from "

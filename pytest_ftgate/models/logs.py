@@ -107,7 +107,7 @@ def _reading(where: Where) -> Iterator[None]:
 def _id_in(values: Values, where: Where, fallback: Any) -> Any:
     """Return the id that a row of a data set has as an example.
 
-    ``other`` if it is not one that we can read.
+    Return ``fallback`` if it is not one that we can read.
     """
     if values.get("id") is not None:
         return values["id"]

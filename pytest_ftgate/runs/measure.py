@@ -122,9 +122,8 @@ def _seconds(run: Run, *, forgiven: bool) -> tuple[float | None, ...]:
     """Return one latency for each example, the median of its repeats in seconds.
 
     It is ``None`` if it is not known. The repeats of an example are alike, so they are not further
-    observations. A missing answer
-    counts with the model's time limit where it is ``forgiven``. Otherwise it does not count, and
-    neither does an example without any answer.
+    observations. A missing answer counts with the model's time limit where it is ``forgiven``.
+    Otherwise it does not count, and neither does an example without any answer.
     """
     longest_s = None if run.model.verified is not None else run.model.timeout_s
     seconds = []
