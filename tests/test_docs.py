@@ -450,7 +450,9 @@ def test_troubleshooting_quotes_messages_that_exist() -> None:
     page = "".join(
         (DOCS / f"{name}.md").read_text(encoding="utf-8") for name in ("troubleshooting", "verdict")
     )
-    for row in re.findall(r"^\|(`.*?)\|", page, flags=re.MULTILINE):
+    rows = re.findall(r"^\|(`.*?)\|", page, flags=re.MULTILINE)
+    assert rows
+    for row in rows:
         for message in re.findall(r"`([^`]*)`", row):
             fragments = [
                 fragment.strip(" ()")

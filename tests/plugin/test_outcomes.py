@@ -259,14 +259,14 @@ UNJUDGED = {  # a file with which a gate cannot be judged, and what pytest says 
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("file", "text", "message"), UNJUDGED.values(), ids=UNJUDGED)
+@pytest.mark.parametrize(("file", "text", "outcome"), UNJUDGED.values(), ids=UNJUDGED)
 def test_what_could_not_be_judged_is_an_error(
-    green: Project, file: str, text: str, message: str
+    green: Project, file: str, text: str, outcome: str
 ) -> None:
     assert green.run().ret == 0
     green.file(file, f"import pytest\n{text}")
     assert (green.gate()["verdict"], green.result.ret) == ("error", 1)
-    green.result.assert_outcomes(passed=1, **{message: 1})
+    green.result.assert_outcomes(passed=1, **{outcome: 1})
 
 
 # --- a fixture and a mark that give the same key -------------------------------------------------------------
@@ -304,8 +304,9 @@ def test_a_fixture_and_a_mark_that_give_one_key(green: Project, key: str, how: s
         green.file(f"test_{which}.py", f"import pytest\n{mark}{test}\n")
     gates = green.report()["gates"]
     assert green.result.ret == 1
-    for gate in gates:
-        which = gate["nodeid"].partition(".")[0].removeprefix("test_")
+    judged = [gate["nodeid"].partition(".")[0].removeprefix("test_") for gate in gates]
+    assert set(judged) == set(tests)
+    for which, gate in zip(judged, gates, strict=True):
         if which in ("requested", "used"):
             because(
                 gate,
