@@ -106,11 +106,11 @@ def test_an_alternative_that_closes_most_of_the_gap(
     assert gate["verdict"] == ("fail" if "prompt" in wrong_at and closed is None else "pass"), gate[
         "checks"
     ]
-    finding = checks(gate, "alternatives")
-    assert [(check["status"], check["observed"], check["required"]) for check in finding] == [
+    findings = checks(gate, "alternatives")
+    assert [(check["status"], check["observed"], check["required"]) for check in findings] == [
         ("warning", pytest.approx(closed, abs=1e-12), 0.8)
     ] * (closed is not None)
-    for warning in finding:
+    for warning in findings:
         mentions(warning, "few-shot", f"{int(100 * (closed or 0))} %")
 
 

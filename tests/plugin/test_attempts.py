@@ -151,11 +151,11 @@ def test_other_answers_of_either_model_are_another_attempt(
             **model, checks={"weak_baseline": "warn"}, max_attempts=limit or ..., stored=True
         )
         if limit is None:
-            finding = checks(gate, "attempts")
-            assert [check["status"] for check in finding] == ["warning"] * (
+            warnings = checks(gate, "attempts")
+            assert [check["status"] for check in warnings] == ["warning"] * (
                 last not in (None, text)
             )
-            assert all(role in check["message"] for check in finding)
+            assert all(role in check["message"] for check in warnings)
         elif number <= limit:
             assert gate["attempt"]["number"] == number
         else:

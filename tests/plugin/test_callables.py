@@ -32,7 +32,7 @@ QUICK = "import pytest_ftgate.runs.asking as loop\nloop.OWN_WORK_S = 0.2\n"
 
 
 @pytest.mark.parametrize(
-    ("body", "message"),
+    ("body", "fragments"),
     [
         ("def answer(text): threading.Event().wait()", ["60 of 60", "0.05 s"]),
         # nothing else can run meanwhile
@@ -40,10 +40,10 @@ QUICK = "import pytest_ftgate.runs.asking as loop\nloop.OWN_WORK_S = 0.2\n"
     ],
 )
 def test_a_call_that_blocks_is_abandoned_and_the_process_ends(
-    project: Project, body: str, message: list[str]
+    project: Project, body: str, fragments: list[str]
 ) -> None:
     python(project, body, timeout_s=0.05, retries=0)
-    mentions(stopped(project.gate(apart=True), called=True), "answer", *message)
+    mentions(stopped(project.gate(apart=True), called=True), "answer", *fragments)
 
 
 IN_CPP = """import numpy, scipy.fft

@@ -248,16 +248,16 @@ def test_progress_fits_a_terminal_and_is_wiped(
     assert "PASS" in "".join(lines_shown[lines[-1] :])
 
 
-@pytest.mark.parametrize(("options", "answer"), [(("-n1",), True), (("-qq",), False)])
+@pytest.mark.parametrize(("options", "is_shown"), [(("-n1",), True), (("-qq",), False)])
 def test_a_log_of_a_long_run_gets_lines_of_their_own(
-    http: EndpointProject, options: Any, answer: bool
+    http: EndpointProject, options: Any, is_shown: bool
 ) -> None:
     http.gate_test()
     http.file("conftest.py", "from pytest_ftgate.runs import progress\n\nprogress.EVERY_S = 0.0\n")
     result = http.run_apart(*options, alone=False)
     assert result.ret == 0
     lines = [line for line in (*result.outlines, *result.errlines) if "ftgate, after" in line]
-    assert bool(lines) is answer
+    assert bool(lines) is is_shown
     assert all(re.match(r"ftgate, after \d+ (s|min): (base|ft) \d+/60", line) for line in lines), (
         lines
     )

@@ -230,7 +230,7 @@ def asked(http: EndpointProject, model: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("reply", "keys", "message", "calls"),
+    ("reply", "keys", "fragments", "calls"),
     [
         (error(401, "invalid_api_key"), {}, ["401", "Set OPENAI_API_KEY"], FEW),
         (error(404), {}, ["404", "/v1/chat/completions", "'ft'", "base_url", "ftgate.yaml:3"], FEW),
@@ -240,7 +240,7 @@ def asked(http: EndpointProject, model: str) -> int:
     ],
 )
 def test_what_no_call_survives_ends_the_run_and_is_not_to_be_repeated(
-    http: EndpointProject, monkeypatch: pytest.MonkeyPatch, reply: Reply, keys: dict[str, Any], message: list[str],
+    http: EndpointProject, monkeypatch: pytest.MonkeyPatch, reply: Reply, keys: dict[str, Any], fragments: list[str],
     calls: Sequence[int],
 ) -> None:  # fmt: skip
     """The other model, which it stopped, is no second error."""
@@ -254,7 +254,7 @@ def test_what_no_call_survives_ends_the_run_and_is_not_to_be_repeated(
         finding,
         http.server.url.removeprefix("http://").removesuffix("/v1"),
         f"{N} of {N}",
-        *message,
+        *fragments,
     )
     assert "Run again" not in (finding["advice"] or "Run again")
     assert asked(http, "ft") in calls

@@ -163,14 +163,14 @@ OWED: dict[str, Row] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("files", "args", "message"), OWED.values(), ids=OWED)
+@pytest.mark.parametrize(("files", "args", "unmet"), OWED.values(), ids=OWED)
 def test_what_does_not_meet_it(
-    required: Project, files: Files, args: tuple[str, ...], message: str
+    required: Project, files: Files, args: tuple[str, ...], unmet: str
 ) -> None:
     """The session is red with one error, and the report says which gate was not met."""
     write_files(required.path, files)
     (unjudged,) = required.report(*args)["unjudged"]
-    assert fnmatch(f"{unjudged['name']}: {unjudged['reason']}", f"{message}*")
+    assert fnmatch(f"{unjudged['name']}: {unjudged['reason']}", f"{unmet}*")
     assert (required.result.ret, required.result.parseoutcomes().get("errors", 0) >= 1) == (1, True)
     required.result.stdout.fnmatch_lines(
         [f"ERROR pytest.ini::ftgate_required - {unjudged['name']}: *"]

@@ -80,7 +80,7 @@ def test_braces_that_name_nothing_are_text(http: EndpointProject) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "fields", "finding"),
+    ("content", "fields", "description"),
     [
         (None, {"images": ["a.png"]}, "the field images"),
         ("scans/7.png", {}, "the input scans/7.png"),
@@ -92,7 +92,7 @@ def test_braces_that_name_nothing_are_text(http: EndpointProject) -> None:
     ],
 )
 def test_media_that_would_not_be_sent_stop_the_gate(
-    http: EndpointProject, content: Any, fields: dict[str, Any], finding: str
+    http: EndpointProject, content: Any, fields: dict[str, Any], description: str
 ) -> None:
     rows = read_jsonl(http.path / "test.jsonl")
     messages = (
@@ -102,11 +102,11 @@ def test_media_that_would_not_be_sent_stop_the_gate(
     )
     rows[7] |= {"input": messages, **fields}
     write_jsonl(http.path / "test.jsonl", rows)
-    mentions(stopped(http.judge()), "test.jsonl:8", finding, "image_url")
+    mentions(stopped(http.judge()), "test.jsonl:8", description, "image_url")
     assert not http.server.requests
     mentions(
         stopped(http.judge(baseline="recorded:base.jsonl", candidate=lambda text: "refund")),
-        finding,
+        description,
     )
     passed(http.judge(baseline="recorded:base.jsonl", candidate="recorded:ft.jsonl"))
 

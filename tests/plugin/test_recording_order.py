@@ -116,10 +116,10 @@ def test_three_labels_in_turn_whose_wrong_answers_are_all_those_of_the_next_row_
 
 
 @pytest.mark.parametrize(
-    "outputs", [lambda i: at(i) if i % 3 else at(i + 1), lambda i: f"c{i * 7 % 23}", label]
+    "output", [lambda i: at(i) if i % 3 else at(i + 1), lambda i: f"c{i * 7 % 23}", label]
 )
-def test_other_answers_are_wrong_and_not_at_the_wrong_row(project: Project, outputs: Any) -> None:
+def test_other_answers_are_wrong_and_not_at_the_wrong_row(project: Project, output: Any) -> None:
     project.test_set(N, expected=at)
     says(project, "ft.jsonl", at)
-    says(project, "base.jsonl", outputs)
+    says(project, "base.jsonl", output)
     assert "recording_order" not in statuses(project.judge())

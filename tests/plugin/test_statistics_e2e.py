@@ -124,9 +124,9 @@ def test_groups_that_cannot_exclude_a_loss_that_undoes_the_gain_are_a_warning(
     n = 10 * groups
     models(project, n, base=range(0, n, 10), ft=(), group=lambda i: f"customer {i // 10}")
     gate = passed(project.judge(evidence=evidence))
-    finding = checks(gate, "rare_group_loss")
-    assert len(finding) == (1 if counts else 0)
-    for warning in finding:
+    findings = checks(gate, "rare_group_loss")
+    assert len(findings) == (1 if counts else 0)
+    for warning in findings:
         assert (warning["status"], warning["observed"], warning["required"]) == ("warning", *counts)
         mentions(warning, f"{groups} groups cannot exclude", "one in", "32 exclude one in 11")
     strict = project.judge(evidence=evidence, checks={"rare_group_loss": "fail"})

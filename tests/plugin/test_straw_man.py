@@ -58,9 +58,7 @@ def test_the_baseline_is_held_against_the_constant_answer(
     ends(gate, "fail" if status == "fail" else "pass")
     assert "degenerate_candidate" not in statuses(gate)
     mentions(finding, "base.jsonl", "'refund'", "33.3 %")
-    if right == 26:
-        mentions(finding, "p = ")
-    elif status == "warning":
+    if status == "warning":
         assert finding["source"] == "marker"
 
 
@@ -151,10 +149,10 @@ def test_a_weak_baseline_does_not_excuse_a_weak_candidate(
     project.predictions("ft.jsonl", 60, wrong_at=range(right, 60))
     gate = project.judge(checks={"weak_baseline": "warn"})
     assert (gate["verdict"], statuses(gate)["margin"]) == (verdict, "pass")
-    finding = checks(gate, "degenerate_candidate")
-    assert [(check["status"], check["observed"]) for check in finding] == [("fail", right / 60)] * (
-        verdict == "fail"
-    )
+    findings = checks(gate, "degenerate_candidate")
+    assert [(check["status"], check["observed"]) for check in findings] == [
+        ("fail", right / 60)
+    ] * (verdict == "fail")
     # there the baseline is what is wrong
     assert "degenerate_candidate" not in statuses(project.judge())
 
@@ -194,8 +192,8 @@ def test_an_endpoint_without_a_prompt_is_called_out(
     project: Project, baseline: Any, called_out: bool
 ) -> None:
     project.file("p.md", "Answer.")
-    finding = checks(free(project, baseline), "baseline_prompt")
-    assert [(check["status"], check["source"]) for check in finding] == [
+    findings = checks(free(project, baseline), "baseline_prompt")
+    assert [(check["status"], check["source"]) for check in findings] == [
         ("warning", "marker")
     ] * called_out
 

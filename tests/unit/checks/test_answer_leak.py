@@ -145,7 +145,7 @@ SHORT += [f"{text} now" for text in SHORT if len(text) < 10]
 
 
 @pytest.mark.parametrize(
-    ("texts", "inputs", "is_held"),
+    ("texts", "inputs", "n_held"),
     [
         (SHORT[:15], SHORT, 15),
         (SHORT[:7], SHORT, 0),
@@ -169,8 +169,8 @@ SHORT += [f"{text} now" for text in SHORT if len(text) < 10]
         "the only one",
     ],
 )
-def test_a_prompt_holds_inputs_of_five_words_or_half_of_the_shorter_ones(texts, inputs, is_held):
+def test_a_prompt_holds_inputs_of_five_words_or_half_of_the_shorter_ones(texts, inputs, n_held):
     assert (
         len(held_inputs("Such as:\n" + "\n".join(f"- *{text}* -> it" for text in texts), inputs))
-        == is_held
+        == n_held
     )

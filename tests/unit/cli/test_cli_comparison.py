@@ -311,12 +311,12 @@ OUTCOMES = [
 ]
 
 
-@pytest.mark.parametrize(("old_gates", "new_gates", "sentence"), OUTCOMES)
-def test_gates_and_obligations_come_and_go(old_gates, new_gates, sentence):
+@pytest.mark.parametrize(("old_gates", "new_gates", "expected"), OUTCOMES)
+def test_gates_and_obligations_come_and_go(old_gates, new_gates, expected):
     moved_gates = {
         name: moves for name, moves in compare_reports(old_gates, new_gates).items() if moves
     }
-    assert {name: (move.text, move.mark) for name, (move,) in moved_gates.items()} == sentence
+    assert {name: (move.text, move.mark) for name, (move,) in moved_gates.items()} == expected
 
 
 def test_the_text_fits_a_log_and_commands_nothing():

@@ -140,14 +140,14 @@ def test_a_prompt_that_is_not_that_of_training_is_the_cure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fixed", "recalled", "sentence"),
+    ("fixed", "recalled", "warns"),
     [(6, 3, True), (7, 3, False), (4, 4, False), (0, None, False)],
 )
 def test_a_gain_that_is_knowledge_is_said_of_green_gates_too(
-    fixed: int, recalled: int | None, sentence: bool
+    fixed: int, recalled: int | None, warns: bool
 ) -> None:
     diagnosis = Diagnosis({}, {}, recalled=recalled)
     gate = context(result={"diagnosis": diagnosis})
     object.__setattr__(gate, "comparisons", {"baseline": SimpleNamespace(wins=fixed)})
-    found = check_knowledge(gate)
-    assert [(check.name, check.status) for check in found] == [("knowledge", "warning")] * sentence
+    checks = check_knowledge(gate)
+    assert [(check.name, check.status) for check in checks] == [("knowledge", "warning")] * warns

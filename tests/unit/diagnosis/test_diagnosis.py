@@ -103,10 +103,10 @@ KINDS = [  # expected, metric, the first answer by its kind
 @pytest.mark.parametrize(
     ("expected", "metric", "answer", "kind"),
     [
-        (*kind_head, kind_item, kind)
-        for *kind_head, kinds in KINDS
-        for kind, some in kinds.items()
-        for kind_item in some
+        (*case, answer, kind)
+        for *case, kinds in KINDS
+        for kind, answers in kinds.items()
+        for answer in answers
     ],
     ids=lambda value: f"{value}"[:40],
 )
@@ -160,7 +160,7 @@ def taught(*outputs):
 
 
 @pytest.mark.parametrize(
-    ("fixed", "extra", "is_knowledge"),
+    ("fixed", "extra", "n_recalled"),
     [
         (asked(*FACTS[:5], "doctor number7", "Doctor Nobody"), [], 6),
         # which is extraction
@@ -182,16 +182,16 @@ def taught(*outputs):
         ),
     ],
 )
-def test_what_was_taught_and_is_not_in_the_input_is_knowledge(fixed, extra, is_knowledge):
-    assert recalled(fixed, fixed, [*TAUGHT, *extra]) == is_knowledge
+def test_what_was_taught_and_is_not_in_the_input_is_knowledge(fixed, extra, n_recalled):
+    assert recalled(fixed, fixed, [*TAUGHT, *extra]) == n_recalled
 
 
-@pytest.mark.parametrize(("n", "tested", "mistakes"), [(3, 3, 0), (60, 5, 0), (60, 4, 4)])
-def test_a_label_is_behaviour(n, tested, mistakes):
+@pytest.mark.parametrize(("n", "tested", "n_recalled"), [(3, 3, 0), (60, 5, 0), (60, 4, 4)])
+def test_a_label_is_behaviour(n, tested, n_recalled):
     """More than 50 outputs may still be labels; facts are asked once or twice."""
     labels = [f"Intent {i} of many" for i in range(n)]
     test = asked(*labels * tested)
-    assert recalled(test[:4], test, taught(*labels * (90 // n + 4))) == mistakes
+    assert recalled(test[:4], test, taught(*labels * (90 // n + 4))) == n_recalled
 
 
 WEATHER = {"name": "weather", "arguments": {"city": "Oslo"}}

@@ -62,7 +62,7 @@ FIVES = [f"g{i // 5}" for i in range(50)]
 
 
 @pytest.mark.parametrize(
-    ("names", "max_drop", "proven", "sentence"),
+    ("names", "max_drop", "proven", "expected"),
     [
         ([None] * 50, 0.03, True, (50, 99, "example")),
         (FIVES, 0.03, True, (10, 99, "group")),
@@ -77,9 +77,9 @@ FIVES = [f"g{i // 5}" for i in range(50)]
         ),
     ],
 )
-def test_how_many_are_needed(names, max_drop, proven, sentence):
+def test_how_many_are_needed(names, max_drop, proven, expected):
     size = size_of(ExactMatch(), names, Tolerance(max_drop, 0.95, proven))
-    assert (size.have, size.needed, size.unit) == sentence
+    assert (size.have, size.needed, size.unit) == expected
     # a drop is a share of its range
     assert size_of(GRADE, [None] * 9, Tolerance(0.12, 0.95, proven=True)).needed == 99
 

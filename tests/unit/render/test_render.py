@@ -295,9 +295,9 @@ NUMBERS = [
 ]
 
 
-@pytest.mark.parametrize(("show", "expected_text"), NUMBERS)
-def test_numbers(show, expected_text):
-    assert {value: show(value) for value in expected_text} == expected_text
+@pytest.mark.parametrize(("show", "texts"), NUMBERS)
+def test_numbers(show, texts):
+    assert {value: show(value) for value in texts} == texts
 
 
 def a_slice(value, gain, verdict):

@@ -68,15 +68,17 @@ def broken(text):
 
 
 @pytest.mark.parametrize(
-    ("result", "inputs", "message"),
+    ("answer_each", "return_all", "message"),
     [
         (broken, list, "broken as a whole (tried 2 times)"),
         (Completion, lambda answers: None, "NoneType for 3 questions"),
         (Completion, lambda answers: answers[1:], "2 answers for 3 questions"),
     ],
 )
-def test_a_call_that_fails_as_a_whole_fails_for_all_its_questions(stores, result, inputs, message):
-    failed = errors(run(Many(3, found=result, given=inputs), stores))
+def test_a_call_that_fails_as_a_whole_fails_for_all_its_questions(
+    stores, answer_each, return_all, message
+):
+    failed = errors(run(Many(3, found=answer_each, given=return_all), stores))
     assert [message in error for error in failed] == [True] * 3
 
 

@@ -51,7 +51,7 @@ def answered(inputs, outputs):
 
 
 @pytest.mark.parametrize(
-    ("params", "most_usd"),
+    ("params", "most_tokens"),
     [
         *(
             (params, 1_000)
@@ -62,9 +62,9 @@ def answered(inputs, outputs):
     ],
 )
 def test_before_anything_is_known_a_token_is_three_characters_and_an_answer_what_is_allowed_or_a_thousand(
-    params, most_usd
+    params, most_tokens
 ):
-    assert tokens(Budget(1.0), model(params=params), 0, 31) == [most_usd, 11 + most_usd]
+    assert tokens(Budget(1.0), model(params=params), 0, 31) == [most_tokens, 11 + most_tokens]
 
 
 def test_estimates_learn_the_most_that_a_model_has_shown():
