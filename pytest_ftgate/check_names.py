@@ -74,8 +74,8 @@ _TABLE = (
         "fail",
         "free",
         "All words of a test input, at least eight (or twelve characters of a script without "
-        "spaces), stand in a row in one text of the training set; or the whole input is equal to "
-        "a training input, both without what nine in ten rows of their set begin or end with. "
+        "spaces), follow each other in one text of the training set; or the whole input is equal "
+        "to a training input, both without what nine in ten rows of their set begin or end with. "
         "Words are compared without case, punctuation, Markdown, HTML tags and escapes; a word "
         "with a digit equals another one if the outputs are equal.",
     ),
@@ -203,7 +203,7 @@ _TABLE = (
         "limit",
         "free",
         "The candidate is the same model, or has few-shot or retrieval examples, template fields,"
-        " tools or request parameters that the best baseline has not (or less of), a system "
+        " tools or request parameters that the best baseline lacks (or has less of), a system "
         "message more than twice as long, or a higher limit of tokens: this fails. A baseline "
         "without any prompt is a warning.",
     ),

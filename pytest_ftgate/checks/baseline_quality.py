@@ -1,8 +1,8 @@
 """A fair chance for the baseline: it is another model, and is given as much as the candidate.
 
 It is unfair where the candidate has few-shot or retrieval examples, template fields, tools or
-request parameters that the best baseline has not (or less of), a system message more than twice as
-long, or a higher limit of tokens.
+request parameters that the best baseline lacks (or has less of), a system message more than twice
+as long, or a higher limit of tokens.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

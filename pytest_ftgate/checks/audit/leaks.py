@@ -59,7 +59,7 @@ def find_leaks(
     """Return the test rows that leaked, each with training rows that hold it.
 
     A test input has leaked if it is equal to a training input, both without their templates, or if
-    it is long and all of its words stand in a row in one text of a training row. A word with a
+    it is long and all of its words follow each other in one text of a training row. A word with a
     digit is equal to another one if the outputs are equal: in a template, and in a long input.
 
     Args:
