@@ -717,7 +717,7 @@ _ROOT = {
     "version": "1",
     "gates": "a `GateResult` for each judged gate",
     "unjudged": "required gates that were not judged or did not pass; changes that "
-    "`ftgate_forbid_weakening` forbids",
+    "`ftgate_forbid_weakening` forbids; other errors of the session",
     "allowed_missing": "required gates were listed, not enforced (`--ftgate-allow-missing`)",
     "environment": "when the report was written, in UTC, and versions of packages",
 }

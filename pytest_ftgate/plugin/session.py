@@ -1,7 +1,7 @@
 """Collect the verdicts of one session, of this process and of xdist's workers, and report them."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -324,7 +324,7 @@ class GateSession:
         self._note_costs()
         self._review_session()
         self._add_errors()
-        self.note(*self._write_reports())
+        self._write_reports()
 
         if self._worker is not None:
             evidence = {nodeid: texts.to_json() for nodeid, texts in self._evidence.items()}
@@ -385,8 +385,13 @@ class GateSession:
             any(is_failed for _, is_failed in self.plans.values())
             or not all(result.passed for result in self.results.values())
             or self._review.red
-            or any(line.colour == "red" for line in self._notes)
+            or bool(self._failures)
         )
+
+    @property
+    def _failures(self) -> list[str]:
+        """Return the notes that fail the session."""
+        return [line.text for line in self._notes if line.colour == "red"]
 
     def held(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
         """Return the exit status: that of a failure if the session is red."""
@@ -418,35 +423,35 @@ class GateSession:
             failed == nodeid and heading in text for failed, text in terminal.failures(reporter)
         )
 
-    def _write_reports(self) -> Iterator[Line]:
-        """Write the reports, and yield a line for each.
+    def _write_reports(self) -> None:
+        """Write the reports, and note each. Those after one that cannot be written say so, too.
 
         Workers write ``recordings``, the controller all others. A session of plans has no reports.
         """
         if self.planning is not None and self._reports:
             forms = ", ".join(sorted({form for form, _ in self._reports}))
             text = f"no report is written ({forms}): {self.planning} gives no verdict"
-            yield Line(text, "yellow")
+            self.note(Line(text, "yellow"))
             return
 
         session = json_report.Session(
             unjudged=[(gate.name, gate.reason) for gate in self._review.unmet],
             removed=self._review.weaker,
-            remarks=[line.text for line in self._notes],
+            remarks=[line.text for line in self._notes if line.colour != "red"],
             waived_by=self._review.waived_by,
             forbidden=self._review.forbidden,
         )
         gates = [(result, self._evidence.get(nodeid)) for nodeid, result in self.results.items()]
-        outcome = Outcome(gates, self._runs, session)
         for form, path in self._reports:
             if self._worker is not None and form != "recordings":
                 continue
+            outcome = Outcome(gates, self._runs, replace(session, failures=self._failures))
             try:
                 is_written, remarks = outcome.write(form, path)
             except OSError as error:
-                yield Line(f"the {form} report could not be written: {error}", "red")
+                self.note(Line(f"the {form} report could not be written: {error}", "red"))
                 continue
             for remark in remarks:
-                yield Line(printable(remark), "yellow")
+                self.note(Line(printable(remark), "yellow"))
             if is_written:
-                yield Line(f"{form} report: {errors.shown_path(path)}")
+                self.note(Line(f"{form} report: {errors.shown_path(path)}"))

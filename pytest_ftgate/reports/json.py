@@ -59,6 +59,7 @@ class Session:
         remarks: further lines at the end of the session.
         waived_by: the option because of which required gates are not enforced.
         forbidden: whether ``removed`` fails the session.
+        failures: what else fails it, such as the fault of a hook, as sentences.
     """
 
     unjudged: Sequence[tuple[str, str]] = ()
@@ -66,6 +67,7 @@ class Session:
     remarks: Sequence[str] = ()
     waived_by: str | None = None
     forbidden: bool = False
+    failures: Sequence[str] = ()
 
     @property
     def violations(self) -> Sequence[str]:
@@ -83,7 +85,7 @@ class Session:
 
     def passed(self, results: Sequence[GateResult]) -> bool:
         """Return whether gates were judged, all passed, and nothing else fails the session."""
-        if self.violations or (self.unjudged and not self.waived_by):
+        if self.violations or self.failures or (self.unjudged and not self.waived_by):
             return False
         return bool(results) and all(result.passed for result in results)
 
@@ -98,12 +100,14 @@ class Session:
             sentence += f", {text.plural(len(missing), 'required gate')} not met"
         if self.violations:
             sentence += f", {text.plural(len(self.violations), 'forbidden change')}"
+        if self.failures:
+            sentence += f", {text.plural(len(self.failures), 'error')}"
         return sentence
 
 
 @dataclass(frozen=True)
 class Unjudged:
-    """A required gate that did not pass, or a forbidden change, and why."""
+    """A required gate that did not pass, a forbidden change, or an error of the session."""
 
     name: str
     reason: str
@@ -121,8 +125,9 @@ class Report(Sequence[GateResult]):
     unjudged: Annotated[
         tuple[Unjudged, ...],
         plain.about(
-            "required gates (ini ftgate_required) that did not pass, and under the name "
-            "ftgate_forbid_weakening what is weaker than on the main branch in no judged gate"
+            "required gates (ini ftgate_required) that did not pass; under the name "
+            "ftgate_forbid_weakening what is weaker than on the main branch in no judged gate; "
+            "under the name session what else failed it, such as a hook that raised"
         ),
     ] = ()
     allowed_missing: Annotated[
@@ -140,7 +145,8 @@ class Report(Sequence[GateResult]):
     def passed(self) -> bool:
         """Return whether gates were judged, all of them passed, and every required gate was met.
 
-        It is false where ``--ftgate-allow-missing`` only listed a required gate.
+        It is false where ``--ftgate-allow-missing`` only listed a required gate, and where another
+        error failed the session.
         """
         return bool(self.gates) and all(gate.passed for gate in self.gates) and not self.unjudged
 
@@ -173,6 +179,8 @@ def report(
         unjudged.append({"name": name, "reason": reason})
     for reason in session.violations:
         unjudged.append({"name": "ftgate_forbid_weakening", "reason": reason})
+    for reason in session.failures:
+        unjudged.append({"name": "session", "reason": reason})
 
     written = {} if written_at is None else {"written": text.timestamp(written_at)}
     document = {

@@ -100,6 +100,8 @@ def _head(results: Sequence[GateResult], session: json.Session) -> Iterator[str]
     symbol = _SYMBOLS["fail" if session.forbidden else "warning"]
     for sentence in session.removed[:_OBLIGATIONS_SHOWN]:
         yield f"- {symbol} {item(sentence)}"
+    for failure in session.failures[:_OBLIGATIONS_SHOWN]:
+        yield f"- {_SYMBOLS['fail']} {item(failure)}"
     for remark in session.remarks[:_OBLIGATIONS_SHOWN]:
         yield f"- {item(remark)}"
 

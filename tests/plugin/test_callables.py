@@ -371,9 +371,21 @@ def test_an_observers_fault_changes_no_verdict_and_is_not_passed_over(
         f"import pytest, sys\ndef pytest_ftgate_gate_finished(result):\n    {fault}\n",
     )
     project.gate_test()
-    assert project.gate()["verdict"] == "pass"
+    report = project.report(
+        "--ftgate-report=markdown:report.md", "--ftgate-report=html:report.html"
+    )
+    assert [gate["verdict"] for gate in report["gates"]] == ["pass"]
     project.result.assert_outcomes(passed=1)
     assert project.result.ret == 1
+
+    # No report looks green.
+    assert [error["name"] for error in report["unjudged"]] == ["session"]
+    assert "raised" in report["unjudged"][0]["reason"]
+    head = (project.path / "report.md").read_text(encoding="utf-8").splitlines()[:3]
+    assert head[0] == "## ❌ ftgate: 1 of 1 gate passed, 1 error"
+    assert head[2].startswith("- ❌ the hook pytest")
+    page = (project.path / "report.html").read_text(encoding="utf-8")
+    assert '<h1 class="fail">1 of 1 gate passed, 1 error</h1>' in page
     message = words(project.result).partition("the hook pytest_ftgate_gate_finished raised ")[2]
     assert name in message or "(conftest.py:3)" in message
 

@@ -20,6 +20,16 @@ def test_a_report_that_cannot_be_written_fails_the_session(project: Project) -> 
         result.stdout.fnmatch_lines([f"*{form} report*: *"])
 
 
+def test_a_report_after_one_that_cannot_be_written_is_not_green(project: Project) -> None:
+    project.gate_test()
+    project.file("file", "")
+    project.run("--ftgate-report=html:file/html", "--ftgate-report=json:report.json")
+    report = read_report(project.path / "report.json")
+    assert [gate.verdict for gate in report] == ["pass"]
+    assert not report.passed
+    assert report.unjudged[0].reason.startswith("the html report could not be written: ")
+
+
 @pytest.mark.parametrize(
     ("written", "message"),
     [
