@@ -64,21 +64,37 @@ def compare_reports(old_report: Report, new_report: Report) -> dict[str, list[Mo
     new_unmet = _reasons(new_report)
     changes = {}
     for name in dict.fromkeys((*new_gates, *old_gates, *new_unmet, *old_unmet)):
-        reason = new_unmet.get(name)
-        moves = list(_moves(old_gates.get(name), new_gates.get(name), reason))
+        new_reasons = new_unmet.get(name, [])
+        moves = list(_moves(old_gates.get(name), new_gates.get(name), "; ".join(new_reasons)))
         is_lost = name in old_gates and name not in new_gates
-        if reason is not None and name not in old_unmet and not is_lost:
-            moves.append(Move("required", f"no longer met: {reason}", "worse"))
-        if reason is None and name in old_unmet:
-            before_text = f"met again, or no longer required; before: {old_unmet[name]}"
-            moves.append(Move("required", before_text, "better"))
+        if not is_lost:
+            moves += _requirement(old_unmet.get(name, []), new_reasons)
         changes[name] = moves
     return changes
 
 
-def _reasons(report: Report) -> dict[str, str]:
-    """Return why required gates did not pass, by their names."""
-    return {gate.name: gate.reason for gate in report.unjudged}
+def _reasons(report: Report) -> dict[str, list[str]]:
+    """Return why required gates did not pass, and all forbidden changes, by their names."""
+    reasons: dict[str, list[str]] = {}
+    for gate in report.unjudged:
+        reasons.setdefault(gate.name, []).append(gate.reason)
+    return reasons
+
+
+def _requirement(old: Sequence[str], new: Sequence[str]) -> Iterator[Move]:
+    """Yield the reasons that only one report has, if it has more of them.
+
+    The words of a single reason may change.
+    """
+    if len(new) > len(old):
+        for reason in new:
+            if reason not in old:
+                yield Move("required", f"no longer met: {reason}", "worse")
+    if len(new) < len(old):
+        for reason in old:
+            if reason not in new:
+                before = f"met again, or no longer required; before: {reason}"
+                yield Move("required", before, "better")
 
 
 def _gates_by_name(report: Report, repeated: set[str]) -> dict[str, GateResult]:
@@ -91,7 +107,7 @@ def _gates_by_name(report: Report, repeated: set[str]) -> dict[str, GateResult]:
     return gates
 
 
-def _moves(old: GateResult | None, new: GateResult | None, reason: str | None) -> Iterator[Move]:
+def _moves(old: GateResult | None, new: GateResult | None, reason: str) -> Iterator[Move]:
     """Yield the changes of one gate; ``reason`` says why a required one did not pass."""
     if new is None:
         if old is not None:

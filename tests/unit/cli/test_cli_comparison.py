@@ -319,6 +319,27 @@ def test_gates_and_obligations_come_and_go(old_gates, new_gates, expected):
     assert {name: (move.text, move.mark) for name, (move,) in moved_gates.items()} == expected
 
 
+def forbidden(*changes):
+    key = "ftgate_forbid_weakening"
+    return Report(1, (GATE,), tuple(Unjudged(key, change) for change in changes))
+
+
+def test_each_forbidden_change_counts():
+    removed = "the gate billing was removed"
+    looser = "ini ftgate_base_ref: main -> dev"
+    both = forbidden(removed, looser)
+    for one, other in ((removed, looser), (looser, removed)):
+        (move,) = compare_reports(forbidden(one), both)["ftgate_forbid_weakening"]
+        assert move == Move("required", f"no longer met: {other}", "worse")
+        (move,) = compare_reports(both, forbidden(one))["ftgate_forbid_weakening"]
+        assert (move.what, move.mark) == ("required", "better")
+
+    moves = compare_reports(of(GATE), both)["ftgate_forbid_weakening"]
+    assert [move.text for move in moves] == [
+        f"no longer met: {change}" for change in (removed, looser)
+    ]
+
+
 def test_the_text_fits_a_log_and_commands_nothing():
     hostile = "::error::\x1b[31m" + "x" * 300
     old = replace(GATE, name=hostile)
