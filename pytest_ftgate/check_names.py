@@ -440,6 +440,13 @@ _TABLE = (
         "Git does not have data of the gate.",
     ),
     CheckName(
+        "interrupted",
+        "models",
+        "decides",
+        "free",
+        "Ctrl-C or a time limit ended the test while its gate was judged.",
+    ),
+    CheckName(
         "configuration",
         "review",
         "decides",

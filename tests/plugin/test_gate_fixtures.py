@@ -247,7 +247,7 @@ def test_a_test_that_is_ended_shows_no_frame_of_ours(
     monkeypatch.setattr("pytest_ftgate.plugin.outcome.judge_gate", judge_gate)
     project.gate_test()
     refused = stopped(project.gate())
-    assert refused["name"] == "interrupted"
+    assert (refused["name"], refused["kind"]) == ("interrupted", "models")
     mentions(refused, "Timeout (>3.0s)", "ended", "timeout(0)", "timeout_s")
     text = project.result.stdout.str()
     assert "pytest_ftgate/" not in text

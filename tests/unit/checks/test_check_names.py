@@ -15,7 +15,7 @@ DECIDED = """
     models margin evidence max_drop cheaper_by faster_by thresholds min_training_examples min_test_examples
     baseline_answers candidate_answers identical_outputs degenerate_candidate guards slices economics agreement
     max_attempts max_age_days min_wins headroom power weakened
-    configuration
+    interrupted configuration
 """
 CHANGED = """
     goal weak_baseline baseline_prompt formatting_gain prompt_leak recording_order rare_group_loss circular
@@ -44,7 +44,12 @@ def test_the_code_writes_no_other_name():
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and node.args
     )
-    names = (call.args[0] for call in calls if ast.unparse(call.func).rpartition(".")[2] == "Check")
+    places = {"Check": 0, "error_check": 1}  # of the name among the arguments
+    names = []
+    for call in calls:
+        place = places.get(ast.unparse(call.func).rpartition(".")[2])
+        if place is not None:
+            names += call.args[place : place + 1]
     names_found = {name.value for name in names if isinstance(name, ast.Constant)}
     assert names_found <= set(CHECKS)
     assert len(names_found) > 30
