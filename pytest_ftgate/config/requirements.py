@@ -133,8 +133,8 @@ class GuardKeys(Keys):
         "accuracy", validate_default=True, description="The metric for this test set."
     )
     max_drop: ProvenDrop = Field(
-        description="How much worse than the best baseline the candidate may be, in the metric's "
-        "unit: the upper bound of the drop, at the level of confidence, is at most this."
+        description="How much worse than any baseline the candidate may be, in the metric's unit: "
+        "the upper bound of the drop, at the level of confidence, is at most this."
     )
 
 
@@ -147,9 +147,9 @@ class SliceKeys(Keys):
     )
     max_drop: Annotated[Amount, Weaker("higher")] = Field(
         0.03,
-        description="How much worse than the best baseline the candidate may be on a slice, in the "
+        description="How much worse than any baseline the candidate may be on a slice, in the "
         "metric's unit. A larger drop fails where the candidate is significantly worse, corrected "
-        "for the number of slices.",
+        "for the number of slices and baselines.",
     )
 
     @model_validator(mode="after")
