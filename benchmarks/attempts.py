@@ -198,7 +198,7 @@ def main(simulations: int) -> None:
         "false passes after 1, 3, 5"
     )
     print(
-        "| scheme | climbing | half of ten mended | all ten mended | real +10 at attempt 1, 3, 5 |"
+        "| scheme | climbing | half of ten mended | all ten mended | true +10 at attempt 1, 3, 5 |"
     )
     print("| --- | --- | --- | --- | --- |")
     for scheme in SCHEMES:

@@ -278,7 +278,7 @@ def graded_table(repetitions: int = 4000) -> None:
     for n in (30, 50, 100, 200):
         for size, margin in ((1.0, 0.0), (1.0, 0.05), (0.5, 0.0), (1.0, -0.02)):
             row(n, f"{size:g}", f"{margin:+g}", *percent(*rare_losses(n, size, margin).values()))
-    title = f"false-pass rate at nominal 5 %, real gain 0, simulated ({repetitions} repetitions)"
+    title = f"false-pass rate at nominal 5 %, true gain 0, simulated ({repetitions} repetitions)"
     head(title, "shape", "n", *GRADED)
     for shape, draw in SHAPES.items():
         real = float(np.mean([draw(np.random.default_rng(s), 1_000_000).mean() for s in range(4)]))
@@ -385,14 +385,14 @@ def set_table(repetitions: int = 2000) -> None:
     """Print the false-pass rate of macro-F1."""
     title = "false-pass rate of macro-F1 at nominal 5 %, true gain = margin, simulated "
     title += f"({repetitions} repetitions)"
-    head(title, "case", "real gain", "n", "jackknife alone", "as shipped")
+    head(title, "case", "true gain", "n", "jackknife alone", "as shipped")
     cases = {
-        "wins 11 %, losses 5 %": cells_of(0.11, 0.05),
-        "wins 16 %, losses 14 %": cells_of(0.16, 0.14),
-        "losses 2 %, no wins": cells_of(0.0, 0.02),
-        "losses 1 %, no wins": cells_of(0.0, 0.01),
-        "losses 2 %, rare label only": cells_of(0.0, 0.02, (2,)),
-        "losses 2 %, wins 1 %": cells_of(0.01, 0.02),
+        "fixed 11 %, broken 5 %": cells_of(0.11, 0.05),
+        "fixed 16 %, broken 14 %": cells_of(0.16, 0.14),
+        "broken 2 %, none fixed": cells_of(0.0, 0.02),
+        "broken 1 %, none fixed": cells_of(0.0, 0.01),
+        "broken 2 %, rare label only": cells_of(0.0, 0.02, (2,)),
+        "broken 2 %, fixed 1 %": cells_of(0.01, 0.02),
     }
     for case, (kinds, rates) in cases.items():
         gain = real_gain(kinds, rates)
@@ -450,7 +450,7 @@ def set_power_table(repetitions: int = 400) -> None:
         "labels",
         "examples",
         "of the rarest",
-        "wins and losses",
+        "fixed and broken",
         "jackknife alone",
         "as shipped",
     )
@@ -649,7 +649,7 @@ def plan_table(repetitions: int = 300) -> None:
     head(
         f"{title}simulated ({repetitions} repetitions)",
         "groups",
-        "real gain",
+        "true gain",
         "the plan",
         "the verdict",
     )
@@ -752,7 +752,7 @@ def pooled(right: np.ndarray, sizes: np.ndarray) -> PooledCounts:
 def group_table(repetitions: int = 500) -> None:
     """Print the false-pass rate with groups of examples whose outcomes go together."""
     title = "false-pass rate of accuracy with groups of 10 examples, nominal 5 %, simulated"
-    columns = ("groups", "correlation", "real gain = margin", "groups unsaid", "groups said")
+    columns = ("groups", "correlation", "true gain = margin", "groups unsaid", "groups said")
     head(f"{title} ({repetitions} repetitions)", *columns)
     for n_groups, together, winning, losing in (
         (10, 0.3, 0.11, 0.05),
@@ -796,7 +796,7 @@ def documents(
 ) -> Design:
     """Field accuracy, micro: 80 % of the fields are right, and some documents are lost whole.
 
-    All others gain as much as that, so that the real gain is ``gain``. Of documents of which a
+    All others gain as much as that, so that the true gain is ``gain``. Of documents of which a
     share is ``long``, with 40 fields, only long ones are lost.
     """
     # the share of all fields
@@ -901,10 +901,10 @@ def adversarial_tables(repetitions: int = 1000) -> None:
         "guard, the better of two baselines only, n = 100": two_baselines(100, every=False),
         "guard, every baseline, n = 100": two_baselines(100, every=True),
         "three equal answers, no gain, 16 % differ, n = 100": repeated(100, 0.0, 0.16),
-        "no gain measured, real gain 5, n = 50": told_to_stop(50, 0.05, 0.16, by_bound=False),
-        "no gain measured, real gain 5, n = 100": told_to_stop(100, 0.05, 0.16, by_bound=False),
-        "told to stop, real gain 5, margin 5, n = 50": told_to_stop(50, 0.05, 0.16, by_bound=True),
-        "told to stop, real gain 5, margin 5, n = 100": told_to_stop(
+        "no gain measured, true gain 5, n = 50": told_to_stop(50, 0.05, 0.16, by_bound=False),
+        "no gain measured, true gain 5, n = 100": told_to_stop(100, 0.05, 0.16, by_bound=False),
+        "told to stop, true gain 5, margin 5, n = 50": told_to_stop(50, 0.05, 0.16, by_bound=True),
+        "told to stop, true gain 5, margin 5, n = 100": told_to_stop(
             100, 0.05, 0.16, by_bound=True
         ),
     }

@@ -1,9 +1,9 @@
 """Which test rows are found in a training set, by the form in which they are hidden there.
 
 60 test rows of each data set are planted into its training set in one form after another; then the
-whole training set is written in one form, and 60 test rows stand in it. "long" are those of the 60
-rows with eight words, or twelve signs. The column "clean" counts the reported test rows that were
-not planted; with no row planted it is that of "none".
+whole training set is written in one form, with 60 test rows in it. "long" counts those of the 60
+rows with at least eight words, or twelve characters. The column "clean" counts the reported test
+rows that were not planted; with no row planted it is that of "none".
 
 Five data sets are of installed packages: chat messages (``pip install chitchat-dataset``), Python's
 standard library, and texts of user interfaces in Japanese, Hindi and German (``pip install
@@ -122,7 +122,7 @@ def other(rows: Sequence[tuple[str, str]], rng: random.Random) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Return words, or the single signs of a text without spaces."""
+    """Return words, or the single characters of a text without spaces."""
     return text.split() if " " in text else list(text)
 
 
