@@ -11,7 +11,7 @@ from pytest_ftgate.plugin import ini_keys
 from pytest_ftgate.plugin.project import Project
 from pytest_ftgate.reports.text import Line, finding
 from pytest_ftgate.result import GateResult
-from pytest_ftgate.text import nearest, one_line, plural, shortened
+from pytest_ftgate.text import nearest, one_line, shortened
 
 KEY = "ftgate_required"
 DESELECTED = "was deselected (-k, -m, --deselect, --lf or the like)"
@@ -135,7 +135,7 @@ def _names_of(group: Sequence[Unmet]) -> str:
 
 
 def _sentence(group: Sequence[Unmet]) -> str:
-    noun = plural(len(group), "gate").partition(" ")[2]
+    noun = "gate" if len(group) == 1 else "gates"
     return f"required {noun} {_names_of(group)} {group[0].verb}: {group[0].reason}"
 
 
@@ -349,10 +349,12 @@ def unjudged(
     judged = {result.nodeid for result in results}
     for test, reason in marked_tests.absent.items():
         name = marked_tests.names.get(test)
-        if reason.startswith(SKIPPED) and test not in judged and name not in unmet:
+        is_skipped = reason.startswith(SKIPPED) and test not in judged
+        if is_skipped and name not in unmet:
             yield f"gate {name} was not judged: its test {reason}"
 
-    names = {*marked_tests.names.values(), *unmet}
-    missing = [name for name in project.gate_names if name not in names]
-    if missing and project.collects_all() and any(result.gate is not None for result in results):
-        yield f"no collected test marks {', '.join(missing)} of {shown_path(project.path)}"
+    known = {*marked_tests.names.values(), *unmet}
+    unmarked = [name for name in project.gate_names if name not in known]
+    uses_file = any(result.gate is not None for result in results)
+    if unmarked and uses_file and project.collects_all():
+        yield f"no collected test marks {', '.join(unmarked)} of {shown_path(project.path)}"
