@@ -275,8 +275,9 @@ def _thresholds(old_gate: GateResult, new_gate: GateResult) -> Iterator[Move]:
         else:
             yield Move(key, change, "stricter")
 
-    for change in set(new_gate.loosened) - set(old_gate.loosened):
-        yield Move("marker weaker than the file", f"no -> {change}", "weaker")
+    for change in new_gate.loosened:
+        if change not in old_gate.loosened:
+            yield Move("marker weaker than the file", f"no -> {change}", "weaker")
 
 
 def _is_judged(gate: GateResult) -> bool:
