@@ -359,7 +359,7 @@ def comparison_lines(
         yield ""
         yield from _gate_lines(name, moves)
 
-    worse = [text.printable(name, _NAME_WIDTH) for name in changes if is_worse(changes[name])]
+    worse = [_shortened(name) for name in changes if is_worse(changes[name])]
     outcome = f"no gate got worse ({text.plural(len(changes), 'gate')} compared)"
     if worse:
         outcome = f"{text.plural(len(worse), 'gate')} got worse: {', '.join(worse)}"
@@ -367,9 +367,14 @@ def comparison_lines(
     yield from text.wrapped(outcome)
 
 
+def _shortened(name: str) -> str:
+    """Return a name without its middle if it is long: the cases of a test differ at the end."""
+    return text.middle(text.printable(name), _NAME_WIDTH)
+
+
 def _gate_lines(name: str, moves: Sequence[Move]) -> Iterator[str]:
     """Yield the changes of one gate, with the verdict in the heading."""
-    heading = [text.printable(name, _NAME_WIDTH)]
+    heading = [_shortened(name)]
     if is_worse(moves):
         heading.append("WORSE")
     if not moves:
@@ -387,7 +392,7 @@ def _gate_lines(name: str, moves: Sequence[Move]) -> Iterator[str]:
 
     for move in lines:
         mark = move.mark.upper() if is_worse([move]) else move.mark
-        first = f"  {text.printable(move.what, _NAME_WIDTH):<{width}}  "
+        first = f"  {_shortened(move.what):<{width}}  "
         line = f"{move.text}  {mark}".rstrip()
         if mark and len(first) + len(line) > _WIDTH:  # the mark would be on a line of its own
             line = f"{mark}: {move.text}"

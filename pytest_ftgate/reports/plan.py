@@ -14,7 +14,7 @@ from pytest_ftgate.gate.plan import (
     Prospects,
 )
 from pytest_ftgate.reports import sentences, tables
-from pytest_ftgate.reports.text import Line, finding_lines
+from pytest_ftgate.reports.text import Line, finding_lines, heading
 from pytest_ftgate.runs.measure import is_right, rightness, shown_input
 from pytest_ftgate.statistics.planning import Chances
 
@@ -47,13 +47,12 @@ def plan_lines(plan: Plan, *, full: bool) -> list[Line]:
 
 def _title(plan: Plan) -> Line:
     """Return ``ftgate intents: PLAN``, and what went wrong."""
-    heading = f"ftgate {text.printable(plan.name)}: "
-    heading += "PREVIEW" if plan.preview else "PLAN"
+    outcome = "PREVIEW" if plan.preview else "PLAN"
     if plan.n_missing:
-        heading += ", a call failed"
+        outcome += ", a call failed"
     elif plan.failed:
-        heading += ", a check already fails"
-    return Line(heading, "red" if plan.failed else "yellow")
+        outcome += ", a check already fails"
+    return Line(heading(plan.name, outcome), "red" if plan.failed else "yellow")
 
 
 def _calls(plan: Plan, n: int) -> Iterator[str]:

@@ -30,8 +30,13 @@ class Line(NamedTuple):
 
 def title(result: GateResult) -> Line:
     """Return ``ftgate intents: PASS``."""
-    heading = f"ftgate {printable(result.name, 300)}: {result.verdict.upper()}"
-    return Line(heading, _COLOURS[result.verdict])
+    return Line(heading(result.name, result.verdict.upper()), _COLOURS[result.verdict])
+
+
+def heading(name: str, outcome: str) -> str:
+    """Return a gate and its outcome; a long name is cut, so that a rule of 80 columns holds it."""
+    room = WIDTH - len(f"- ftgate : {outcome} -")
+    return f"ftgate {middle(printable(name), room)}: {outcome}"
 
 
 def failure_text(result: GateResult, verbosity: int = 0) -> str:
@@ -128,8 +133,8 @@ def _checks(
         status = check.status.upper() if check.status in RED else check.status
         message = f"{status:<5} {check.name}: {sentences.with_source(check)}"
         rule = _rule(check) if is_full else ()
-        heading, *details = finding(message, facts, *rule, cure=check.advice)
-        for row in heading:
+        first, *details = finding(message, facts, *rule, cure=check.advice)
+        for row in first:
             yield Line(row, _colour(check))
         for rows in details:
             for row in rows:

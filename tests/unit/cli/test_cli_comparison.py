@@ -340,6 +340,14 @@ def test_each_forbidden_change_counts():
     ]
 
 
+def test_long_names_are_told_apart_by_their_ends():
+    cases = "tests/quality of answers/test_finetune.py::test_gate"
+    old = [replace(GATE, name=f"{cases}[{case}]") for case in ("prompted", "live")]
+    lines = lines_of(of(*old), of(*(replace(gate, verdict="fail") for gate in old)))
+    text = " ".join(lines)
+    assert text.count("[prompted]") == text.count("[live]") == 2
+
+
 def test_the_text_fits_a_log_and_commands_nothing():
     hostile = "::error::\x1b[31m" + "x" * 300
     old = replace(GATE, name=hostile)

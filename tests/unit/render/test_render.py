@@ -258,6 +258,14 @@ def test_a_check_is_broken_between_words_and_coloured_by_its_status():
     assert title(gate(verdict="inconclusive")).colour == "red"
 
 
+def test_a_long_name_is_cut_in_the_middle_of_its_heading():
+    name = f"tests/quality/test_finetune.py::test_gate[{'x' * 60}-prompted]"
+    heading = title(gate(name=name)).text
+    assert len(f"- {heading} -") == 80
+    assert heading.startswith("ftgate tests/quality/test_finetune.py")
+    assert heading.endswith("-prompted]: PASS")
+
+
 def test_the_report_carries_every_gate_and_the_versions_of_what_is_optional_too(monkeypatch):
     monkeypatch.setattr("pytest_ftgate.reports.json.version", lambda name: f"version of {name}")
     document = json.loads(report([gate()], Session()))
