@@ -83,7 +83,7 @@ def _problem(metric: CustomMetric) -> str | None:
 def _is_end(value: Any) -> bool:
     """Return whether a value may be an end of a range."""
     is_number = isinstance(value, Real) and not isinstance(value, bool)
-    return is_number and math.isfinite(value) and abs(value) <= FARTHEST
+    return is_number and abs(value) <= FARTHEST
 
 
 def metric(

@@ -1,8 +1,8 @@
 """The options of a metric: their names and types, normalization, and the time limit of patterns."""
 
-import math
 import re
 import signal
+import sys
 import threading
 import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -277,7 +277,7 @@ def is_number(value: Any) -> bool:
 
 
 def _is_finite(value: Any) -> bool:
-    return is_number(value) and math.isfinite(value)
+    return is_number(value) and abs(value) <= sys.float_info.max
 
 
 def _is_count(value: Any) -> bool:

@@ -75,7 +75,7 @@ def label_of(answer: Any) -> str | None:
         if isinstance(answer, Enum):
             answer = answer.value
         return str(answer).removeprefix("__label__")
-    if isinstance(answer, int | float) and math.isfinite(answer):
+    if isinstance(answer, int | float) and abs(answer) < math.inf:
         return canonical_json(answer)
     scores = _scores(answer)
     return max(scores, key=scores.__getitem__) if scores else None

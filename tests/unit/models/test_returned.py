@@ -23,6 +23,7 @@ PAIR = [{"label": "spam", "score": 0.2}, {"label": "ham", "score": 0.8}]
         (Enum("E", {"a": "ham"}, type=str).a, "ham"),
         *((value, "3") for value in (3, np.int64(3), np.array(3))),
         *((value, "1.5") for value in (1.5, np.float32(1.5))),
+        pytest.param(10**400, f"{10**400}", id="too large for a float"),
         *((value, "true") for value in (True, np.bool_(True))),
         (PAIR[1], "ham"),
         (PAIR, "ham"),
