@@ -419,8 +419,7 @@ def _checked_input(value: Any, key: str) -> Input:
         return value
     if isinstance(value, list):
         return messages.checked_messages(value, key)
-    message = f"must be text or a list of messages, got {kind_of(value)}"
-    raise DataError(message, where=Where(key=key))
+    raise messages.must_be("text or a list of messages", value, key)
 
 
 def _group_in(row: Mapping[str, Any], column: str | None) -> str | None:
@@ -447,7 +446,7 @@ def _text_of(value: Any, key: str) -> str:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    raise DataError(f"must be text or an integer, got {kind_of(value)}", where=Where(key=key))
+    raise messages.must_be("text or an integer", value, key)
 
 
 # --- Python objects -------------------------------------------------------------------------------
@@ -620,7 +619,7 @@ def _copied(example: Example, plain_reader: RowReader, place: Where) -> Example 
     fields = values.pop("fields")
     copy = plain_reader.example(values, example.place or place)
     if not isinstance(fields, dict):
-        raise DataError(f"must be a mapping, got {kind_of(fields)}", where=Where(key="fields"))
+        raise messages.must_be("a mapping", fields, "fields")
     return copy and replace(copy, fields=fields)
 
 
