@@ -372,7 +372,7 @@ def _alpaca(row: Row, column: Names) -> Parts:
     for key in ("system", "history"):
         if row.get(key):
             advice = "write the row as messages"
-            raise DataError("no model would be told this", where=Where(key=key), cure=advice)
+            raise DataError("would not be sent to a model", where=Where(key=key), cure=advice)
 
     prompt = _text(row, column["instruction"])
     if row.get("input") is not None:

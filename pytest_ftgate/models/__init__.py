@@ -34,7 +34,7 @@ _BUILDERS = {
 
 def is_built_in(spec: ModelSpec) -> bool:
     """Return whether the provider of a model needs no hook."""
-    return _BUILDERS.get(spec.provider) is not None
+    return spec.provider in _BUILDERS
 
 
 def unknown_provider(spec: ModelSpec) -> ConfigError:

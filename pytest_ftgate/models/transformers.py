@@ -250,8 +250,7 @@ class Weights:
                 written = load_peft_weights(adapter, device="cpu").keys()
             misfits = sorted((written - accepted) | (needed - written))
             if misfits:
-                flaw = "it has, or lacks, weights that the model lacks or has"
-                raise ValueError(f"{flaw}: {listed(misfits)}")
+                raise ValueError(f"only one of the two has the weights {listed(misfits)}")
         except Exception as error:
             advice = "name the base model that it was trained on as model"
             message = f"the adapter {adapter} does not fit the model: {error}"
@@ -487,7 +486,7 @@ def _check_classifier(spec: ModelSpec, folder: Path, surroundings: Surroundings)
     unfit = [key for key in _OF_GENERATORS if key in options]
     if unfit:
         message = f"{listed(unfit)} has no meaning with task: {options['task']}"
-        advice = "Remove it; an adapter is merged into its model before that is saved."
+        advice = "Remove it; merge an adapter into its model, and save that model."
         raise ConfigError(message, where=spec.source.where(unfit[0]), cure=advice)
 
     config = _config_in(folder)
