@@ -364,17 +364,14 @@ def without_reasoning(completion: Completion, stripping: Stripping) -> Completio
     elif stripping:
         text, reasoning = _after_reasoning(text, stripping)
 
-    finish = completion.finish
     has_reasoned = bool(completion.reasoning) or reasoning is not None
-    if finish == "stop" and has_reasoned and not text.strip():
-        finish = "cut_off"  # the answer never came
+    if completion.finish == "stop" and has_reasoned and not text.strip():
+        completion = replace(completion, finish="cut_off")  # the answer never came
     if reasoning is None:
-        return replace(completion, finish=finish)
+        return completion
     if completion.reasoning is not None:
         reasoning = f"{completion.reasoning}\n{reasoning}"
-    return replace(
-        completion, text=text, reasoning=reasoning, finish=finish, original=completion.text
-    )
+    return replace(completion, text=text, reasoning=reasoning, original=completion.text)
 
 
 def stripping_for(stripping: Stripping, expected: Iterable[str]) -> Stripping:

@@ -78,6 +78,11 @@ def test_an_answer_that_never_came_or_is_as_long_as_the_limit_is_cut_off(answer,
     assert answer_of(answer, 9, False).finish == finish
 
 
+def test_an_answer_without_reasoning_is_not_copied():
+    answer = Completion('["refund"]')
+    assert without_reasoning(answer, "auto") is answer
+
+
 def test_outputs_that_begin_with_a_tag_are_no_reasoning():
     assert stripping_for("auto", ["<reasoning>because</reasoning><label>x</label>"]) is False
     assert stripping_for("auto", ["refund"]) == "auto"
