@@ -63,8 +63,8 @@ class ExactMatch(TextMetric):
         if self.are_numbers:
             return numbers.number_in(without_fence(answer)) is not None
         if self.outputs is not None:
-            readings = self._as_text(answer), self._json_reading(answer)
-            return not self.outputs.isdisjoint(readings)
+            is_output = self._as_text(answer) in self.outputs
+            return is_output or self._json_reading(answer) in self.outputs
         if self.json_form is None:
             return True
         return self.json_form.fits(strict_json.json_or(without_fence(answer), ABSENT))
