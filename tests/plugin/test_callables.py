@@ -387,7 +387,8 @@ def test_an_observers_fault_changes_no_verdict_and_is_not_passed_over(
     page = (project.path / "report.html").read_text(encoding="utf-8")
     assert '<h1 class="fail">1 of 1 gate passed, 1 error</h1>' in page
     message = words(project.result).partition("the hook pytest_ftgate_gate_finished raised ")[2]
-    assert name in message or "(conftest.py:3)" in message
+    assert message.count(name) == 1
+    assert "(conftest.py:3)" in message
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from loopback import LoopbackServer, error
 from pytest_ftgate.plugin.required_gates import Seen
 from pytest_ftgate.plugin.session import GateSession, WorkerReport
 from pytest_ftgate.reports.text import Line
+from pytest_ftgate.statistics import planning
 from pytest_ftgate.statistics.planning import chances, detectable_gain
 from pytest_ftgate.text import show_usd
 
@@ -162,9 +163,10 @@ def test_an_agreement_beside_a_margin_is_not_part_of_the_chances(project: Projec
     ("metric", "groups"), [("accuracy", 20), ("f1_macro", 20), ("accuracy", 12)]
 )
 def test_the_chances_of_groups_are_those_of_the_verdict(
-    project: Project, metric: str, groups: int
+    project: Project, monkeypatch: pytest.MonkeyPatch, metric: str, groups: int
 ) -> None:
     """Fewer than 15 groups are never enough."""
+    monkeypatch.setattr(planning, "_MOST_DRAWN", 50)
     project.test_set(60, group=lambda i: f"g{i % groups}")
     project.gate_test(metric=metric)
     lines = plan(project, status=0 if groups >= 15 else 1)
