@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from gate_project import Project, mentions, passed, stopped
 
+from pytest_ftgate.runs import store
+
 STORE = ".ftgate/predictions.sqlite3"
 MODEL = """
 import os
@@ -71,9 +73,9 @@ def test_at_a_normal_end_the_store_is_one_complete_file(
     stored: Project, args: tuple[str, ...]
 ) -> None:
     assert stored.run(*args).ret == 0
-    store = stored.path / STORE
-    assert [path.name for path in store.parent.glob("*.sqlite3*")] == [store.name]
-    with closing(sqlite3.connect(f"{store.as_uri()}?mode=ro&immutable=1", uri=True)) as raw:
+    path = stored.path / STORE
+    assert [file.name for file in path.parent.glob("*.sqlite3*")] == [path.name]
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as raw:
         assert raw.execute("SELECT count(*) FROM predictions").fetchone() == (60,)
 
 
@@ -86,7 +88,9 @@ resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, resource.RLIM_INFINITY))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits on the size of files")
-def test_a_disk_that_fills_up_while_models_answer(stored: Project) -> None:
+def test_a_disk_that_fills_up_while_models_answer(
+    stored: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was kept before stays kept, and is not asked for again once there is room."""
     model(stored, "+ ' ' * 10_000")
     stored.file("conftest.py", FULL.format(size=500_000))
@@ -96,6 +100,8 @@ def test_a_disk_that_fills_up_while_models_answer(stored: Project) -> None:
     first = asked(stored)
     assert 0 < len(first) <= 60
     (stored.path / "conftest.py").unlink()
+    # there was no room to give the claims back
+    monkeypatch.setattr(store, "CLAIM_S", 2.0)
     gate = green(stored)
     second_counts = asked(stored)
     assert set(second_counts.values()) == {1}
@@ -146,8 +152,16 @@ def test_a_clock_that_is_set_back(
     assert not asked(stored)
 
 
+SHORT_CLAIMS = """
+from pytest_ftgate.runs import calls, store
+
+calls.CLAIM_S = store.CLAIM_S = 2.0
+"""
+
+
 def test_a_worker_that_is_killed_loses_nothing(stored: Project) -> None:
     """Another worker goes on where it was, and the crash stays red."""
+    stored.file("conftest.py", SHORT_CLAIMS)
     model(
         stored,
         "if n != 30 or os.path.exists('crashed') else os._exit(open('crashed', 'w').close() or 1)",
