@@ -88,18 +88,19 @@ def _message(
 ) -> str:
     """Return how many answers are malformed, both gains, and the most frequent of these answers."""
     share = gate.share
-    total = len(gate.scored[role].run.all_predictions)
-    written = show_change(gate.comparisons[role].gain, share=share)
+    answers = plural(len(gate.scored[role].run.all_predictions), "answer")
+    gain = show_difference(tied.gain, share=share)
     needed = show_needed(gate.config.standard_of(role).gain, share=share)
-    message = f"{len(malformed):,} of {plural(total, 'answer')} of {opponent(role)} are malformed; "
-    message += f"counted as ties: gain {show_difference(tied.gain, share=share)}, needs {needed} "
-    message += f"({written} as written)"
+    written = show_change(gate.comparisons[role].gain, share=share)
 
     texts = Counter(printable(shown_answer(completion), EXCERPT) for completion in malformed)
     named = []
     for text, count in texts.most_common(NAMED):
         named.append(f"{count:,} x '{text}'" if count > 1 else f"'{text}'")
-    return f"{message}; {', '.join(named)}"
+    return (
+        f"{len(malformed):,} of {answers} of {opponent(role)} are malformed; "
+        f"counted as ties: gain {gain}, needs {needed} ({written} as written); {', '.join(named)}"
+    )
 
 
 def _cure(gate: Context, role: str, malformed: Sequence[Completion | None]) -> str:
