@@ -28,11 +28,14 @@ class Index:
         for text in texts:
             words = text.split(" ")
             # a common word would be looked up in nearly every text
-            rarest = words.index(min(words, key=counts.__getitem__))
-            start = max(0, min(rarest - _RUN // 2, len(words) - _RUN))
-            offset = rarest - start
-            self._offsets[words[rarest]].add(offset)
-            self._texts[(offset, *words[start : start + _RUN])].append((start, words, text))
+            rarest = min(words, key=counts.__getitem__)
+            position = words.index(rarest)
+            # the word is in the middle of the run, unless the text begins or ends before
+            start = max(0, min(position - _RUN // 2, len(words) - _RUN))
+            run = words[start : start + _RUN]
+            offset = position - start
+            self._offsets[rarest].add(offset)
+            self._texts[(offset, *run)].append((start, words, text))
 
     def find(self, holder: str) -> Iterator[tuple[str, int]]:
         """Yield each text that stands within another one, and the number of words before it."""
