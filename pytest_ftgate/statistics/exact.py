@@ -169,15 +169,17 @@ def _enough_wins(trials: Codes, needed: Codes, winning: Floats, losing: Floats) 
     """
     first = chance_of_at_least(int(needed[0]), int(trials[0]), winning, losing)
     fewer = trials[1:]
-    old = needed[:-1]
-    new = needed[1:]
+    needed_before = needed[:-1]
 
-    falls = winning[:, None] * chance_of(old - 1, fewer, winning, losing)
-    for step in range(int((new - old).max(initial=0))):
-        terms = chance_of(old + step, fewer, winning, losing)
-        falls += np.where(old + step < new, terms, 0.0)
+    # the fall of each further column below the one before: by one trial less
+    falls = winning[:, None] * chance_of(needed_before - 1, fewer, winning, losing)
+    # and by each number of wins that is no longer enough
+    for step in range(int(np.diff(needed).max(initial=0))):
+        wins = needed_before + step
+        falls += np.where(wins < needed[1:], chance_of(wins, fewer, winning, losing), 0.0)
 
-    columns: Floats = np.cumsum(np.concatenate([first[:, None], -falls], axis=1), axis=1)
+    changes = np.concatenate([first[:, None], -falls], axis=1)
+    columns: Floats = np.cumsum(changes, axis=1)
     return np.clip(columns, 0.0, 1.0)
 
 

@@ -51,13 +51,16 @@ class Sample:
         if len(values) <= _MOST_VALUES or not np.isfinite(values).all():
             return cls(values, counts.astype(np.float64), worst)
 
+        # 2.25 is the place of a value a quarter of the way from point 2 of the grid to point 3
         last = _MOST_VALUES - 1
         grid: Floats = np.linspace(values[0], values[-1], _MOST_VALUES)
-        places = (values - grid[0]) / (grid[-1] - grid[0]) * last
+        places = (values - values[0]) / (values[-1] - values[0]) * last
         lower = np.minimum(places.astype(np.int64), last - 1)
+        to_upper = places - lower
+
         split: Floats = np.zeros(_MOST_VALUES)
-        np.add.at(split, lower, (lower + 1 - places) * counts)
-        np.add.at(split, lower + 1, (places - lower) * counts)
+        np.add.at(split, lower, (1 - to_upper) * counts)
+        np.add.at(split, lower + 1, to_upper * counts)
         is_filled = split > 0
         return cls(grid[is_filled], split[is_filled], worst)
 

@@ -172,15 +172,19 @@ def _steps_of_grid(totals: Floats, sizes: Floats) -> float:
     steps, at as many frequencies as there are steps in the sum, or in nine standard deviations of
     twice the sum. Of several such grids the one counts on which the roundings cancel best.
     """
+    n = len(sizes)
     whole = float(sizes.sum())
-    n_distinct = len(np.unique(sizes.round(9)))
+    # s steps make s * width frequencies
     width = min(whole, _DEVIATIONS * math.sqrt(float(sizes @ sizes)))
-    terms = (_COSINES + _PER_GROUP * len(sizes)) / width
-    finest = max(terms / n_distinct, math.sqrt(terms * len(sizes) / (3 * whole)))
+    terms = (_COSINES + _PER_GROUP * n) / width
+    # the sizes stay as distinct as they are, or are rounded to 3 * s * whole / n distinct ones
+    n_distinct = len(np.unique(sizes.round(9)))
+    finest = max(terms / n_distinct, math.sqrt(terms * n / (3 * whole)))
     exact = float(totals.sum())
 
     def rounding(steps: float) -> float:
-        return abs(float(np.rint(totals * steps).sum()) / steps - exact)
+        rounded = float(np.rint(totals * steps).sum()) / steps
+        return abs(rounded - exact)
 
     grids: list[float] = (finest * np.linspace(0.8, 1.0, _GRIDS)).tolist()
     return min(grids, key=rounding)
@@ -197,21 +201,28 @@ def _chance_of_at_most(limit: int, sizes: Codes) -> float:
     """
     distinct, counts = np.unique(sizes, return_counts=True)
     whole = int(sizes.sum())
-    spread = math.sqrt(float(counts @ distinct**2)) / 2
-    n = min(whole + 1, math.ceil(2 * _DEVIATIONS * spread)) | 1  # odd: frequencies come in pairs
-    first = max(0, (whole + 1 - n) // 2)
-    counted = limit - first + 1
-    if counted <= 0:
+    deviation = math.sqrt(float(counts @ distinct**2)) / 2
+    # the sums around the mean: an odd number, so that frequencies come in pairs
+    n = min(whole + 1, math.ceil(2 * _DEVIATIONS * deviation)) | 1
+    lowest = max(0, (whole + 1 - n) // 2)
+    n_counted = limit - lowest + 1
+    if n_counted <= 0:
         return 0.0
-    if counted >= n:
+    if n_counted >= n:
         return 1.0
 
-    frequency = np.arange(1, n // 2 + 1)
+    frequencies = np.arange(1, n // 2 + 1)
 
-    def angle(times: int) -> Floats:
-        return (times * frequency % (2 * n)).astype(np.float64) * (math.pi / n)
+    def angles(times: int) -> Floats:
+        # whole turns are left out first, since a large angle would be rounded
+        half_turns = times * frequencies % (2 * n)
+        return half_turns.astype(np.float64) * (math.pi / n)
 
-    wave: Floats = np.cos(angle(whole - first - limit)) * np.sin(angle(counted)) / np.sin(angle(1))
+    # the waves of all counted sums together
+    waves: Floats = np.cos(angles(whole - lowest - limit))
+    waves *= np.sin(angles(n_counted))
+    waves /= np.sin(angles(1))
     for size, count in zip(distinct.tolist(), counts.tolist(), strict=True):
-        wave *= np.cos(angle(size)) ** count
-    return min(max((counted + 2 * float(wave.sum())) / n, 0.0), 1.0)
+        waves *= np.cos(angles(size)) ** count
+    chance = (n_counted + 2 * float(waves.sum())) / n
+    return min(max(chance, 0.0), 1.0)
