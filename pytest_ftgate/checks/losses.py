@@ -68,13 +68,12 @@ def judge_drop(
     for role in best_first(baselines):
         comparison = compare(role, tolerance.confidence)
         verdict: Status = comparison.status
-        is_shown = tolerance.proven or comparison.reached or _is_worse(comparison)
-        if not is_shown:
+        uncorrected = tolerance.uncorrected
+        if uncorrected is not None and not (comparison.reached or _is_worse(comparison)):
             # Some of many slices are worse by chance: warn only if this one is significantly worse
             # without the correction for their number.
-            confidence = tolerance.uncorrected
             verdict = "pass"
-            if confidence is None or _is_worse(compare(role, confidence)):
+            if _is_worse(compare(role, uncorrected)):
                 verdict = "warning"
 
         result = replace(

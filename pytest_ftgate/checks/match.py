@@ -46,7 +46,7 @@ def check_reach(gate: Context) -> Iterator[Check]:
         return
 
     strictest = max(drops, key=lambda standard: standard.gain)
-    tolerance = parts.Tolerance(-strictest.gain, gate.config.confidence, proven=True)
+    tolerance = parts.Tolerance(-strictest.gain, gate.config.confidence)
     needed = parts.size_of(gate.deciding, gate.groups, tolerance).needed
     message = f"{plural(needed, 'example')} required to prove at "
     message += f"{show_percent(gate.config.confidence)} confidence that an equal candidate is at "

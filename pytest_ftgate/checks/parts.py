@@ -21,15 +21,21 @@ class Tolerance(NamedTuple):
     Attributes:
         max_drop: how much worse than the baseline the candidate may be, in the metric's unit.
         confidence: one-sided, and corrected where several drops are judged at once.
-        proven: the lower bound of the gain must be within the limit. Otherwise a measured drop
-            beyond the limit fails only where the upper bound is below 0.
-        uncorrected: the confidence before that correction; None if nothing is corrected.
+        uncorrected: of slices, the confidence before that correction. None where the drop must be
+            proven to be within the limit.
     """
 
     max_drop: float
     confidence: float
-    proven: bool
     uncorrected: float | None = None
+
+    @property
+    def proven(self) -> bool:
+        """Return whether the lower bound of the gain must be within the limit.
+
+        Otherwise a measured drop beyond the limit fails only where the upper bound is below 0.
+        """
+        return self.uncorrected is None
 
 
 def margin_of(tolerance: Tolerance) -> float:

@@ -82,7 +82,7 @@ def _read_guard(
         message = f"guard {text.printable(name, text.EXCERPT)}: {error.what}"
         raise errors.ConfigError(message, **error.parts()) from error
 
-    tolerance = Tolerance(spec.max_drop, config.confidence, proven=True)
+    tolerance = Tolerance(spec.max_drop, config.confidence)
     leaked = leaked_rows(training, test)
     return Guard(name, spec, grouped_by_content(test), metric, tolerance, leaked)
 
@@ -158,9 +158,7 @@ def _slice_tolerance(
         # The more slices count, the stricter the level, and the fewer of them can fail at it.
         number += 1
         confidence = corrected_confidence(config.confidence, number * len(config.baselines))
-        tolerance = Tolerance(
-            spec.max_drop, confidence, proven=False, uncorrected=config.confidence
-        )
+        tolerance = Tolerance(spec.max_drop, confidence, uncorrected=config.confidence)
         judged_slices = _without_small(slices, test, tolerance)
         can_fail = sum(slice_.note is None for slice_ in judged_slices)
     return tolerance
