@@ -29,6 +29,7 @@ from pytest_ftgate.data.messages import (
     without_instructions,
 )
 from pytest_ftgate.errors import DataError, Where
+from pytest_ftgate.metrics.labels import are_labels
 from pytest_ftgate.result import RowPair
 from pytest_ftgate.runs.measure import shown_input
 from pytest_ftgate.text import excerpt, readable
@@ -450,8 +451,7 @@ def compare_labels(
     tested = _LabelRows(answers, separator)
     rows = trained.labeled + tested.labeled
     distinct = trained.counts.keys() | tested.counts.keys()
-    # free text rarely repeats; two labels are labels however few the rows
-    if rows < trained.unlabeled + tested.unlabeled or len(distinct) > max(2, rows // 2):
+    if rows < trained.unlabeled + tested.unlabeled or not are_labels(distinct, rows):
         return Labels()
 
     only_in_test = tuple(sorted(distinct - trained.counts.keys()))
