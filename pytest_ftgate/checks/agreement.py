@@ -129,7 +129,6 @@ def _flips(
     worst_first = sorted(different, key=lambda row: change[row])
     flips = []
     for row in worst_first[:FLIPS_KEPT]:
-        # Of several repeats the first different one explains the example.
         repeat = int(is_same[:, row].argmin())
         flips.append(flip(row, baseline.run, candidate.run, candidate.scores[name], repeat))
     return tuple(flips)

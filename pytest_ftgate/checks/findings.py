@@ -60,7 +60,7 @@ def _finding(
         name: the name of the check.
         count: how many rows, pairs or labels it is about.
         message: what is wrong, and the first rows that it is about.
-        cure: what to do about them.
+        advice: what to do about them.
         total: the number of such rows; a finding about fewer than 1 % of them is a note. None: it
             always warns.
         fails: whether it exceeds its built-in limit.

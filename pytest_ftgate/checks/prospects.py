@@ -101,7 +101,6 @@ def _chances_of_pairs(
         return chances(n, gain=2 * gain, disagreement=1.0, **doubled)
 
     rng = np.random.default_rng(0)
-
     verdicts = Counter[result.Status]()
     for rows, groups in planning.redrawn(n, codes):
         preferred = (rng.random(len(rows)) < 0.5 + gain).astype(float)

@@ -416,7 +416,7 @@ class _LabelRows:
     """The labels of one set.
 
     Attributes:
-        labeled, other: number of rows with labels, and of rows whose output is none.
+        labeled, unlabeled: number of rows with labels, and of rows whose output is none.
         counts: the number of rows of each label.
         firsts: the first row of each label.
     """
