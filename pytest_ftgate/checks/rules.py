@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
 from pytest_ftgate import errors, result
+from pytest_ftgate.check_names import Stage
 from pytest_ftgate.checks import (
     agreement,
     alternatives,
@@ -28,22 +29,20 @@ from pytest_ftgate.checks import (
     thresholds,
 )
 
-Stage = Literal["free", "answered", "scored"]
-"""When a rule is checked: before any call, with all answers, or with all scores."""
-Need = Literal["accept", "ready", "margin", "max_drop", "agreement", None]
-"""What a rule needs of a gate: its stage, or the key that asks for the gain."""
-
 
 class Rule(NamedTuple):
-    """Hold one rule: when it is checked, and the stage and key that it needs of a gate.
+    """Hold one rule, which sees the facts and checks of the rules before it.
 
-    It sees the facts and checks of the rules before it.
+    Attributes:
+        stage: when it is checked.
+        of_stage: the only stage of gates that it is for.
+        asked_by: the only key that asks for the gain of gates that it is for.
     """
 
     stage: Stage
     check: Callable[[context.Context], context.Found | Iterable[result.Check]]
-    needs: Need = None
-    key: Need = None
+    of_stage: Literal["accept", "ready", None] = None
+    asked_by: Literal["margin", "max_drop", None] = None
 
 
 RULES: tuple[Rule, ...] = (
@@ -58,7 +57,7 @@ RULES: tuple[Rule, ...] = (
     Rule("free", test_set.check_reach),
     Rule("free", match.check_absent),
     Rule("free", match.check_reach),
-    Rule("free", match.check_free, key="max_drop"),
+    Rule("free", match.check_free, asked_by="max_drop"),
     Rule("free", agreement.check_free, "accept"),
     Rule("free", economics.check_free),
     Rule("free", thresholds.check_free, "accept"),
@@ -97,10 +96,11 @@ def check(gate: context.Context, *stages: Stage) -> context.Context:
 
     A rule that raises becomes an error.
     """
-    needs = (None, gate.config.stage)
-    keys = (None, gate.config.asked_by)
+    config = gate.config
     for rule in RULES:
-        if rule.stage not in stages or rule.needs not in needs or rule.key not in keys:
+        if rule.stage not in stages or rule.of_stage not in (None, config.stage):
+            continue
+        if rule.asked_by not in (None, config.asked_by):
             continue
         try:
             findings = rule.check(gate)

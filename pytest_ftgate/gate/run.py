@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any, get_args
 
 from pytest_ftgate import clock
+from pytest_ftgate.check_names import Stage
 from pytest_ftgate.checks import attempts, freshness, rules
 from pytest_ftgate.checks.context import Context, Found, result_of
 from pytest_ftgate.config import GateKeys
@@ -243,7 +244,7 @@ def check_answers(gate: Context, hook: Any | None) -> Context:
     """Score the answers of a gate, and check all rules; ``hook`` may add checks."""
     # Ages count up to the judgement, and calls may have taken hours.
     gate = _add_scores(replace(gate, now=clock.wall()))
-    stages: list[rules.Stage] = ["answered"]
+    stages: list[Stage] = ["answered"]
     if gate.scored:
         stages.append("scored")
     gate = rules.check(gate, *stages)
