@@ -223,9 +223,7 @@ def chances(
     return Chances(passed, 1 - reached, reached - passed)
 
 
-def fewest_examples(
-    max_drop: float, *, confidence: float, proven: bool, exact: bool, most: int = MOST_EXAMPLES
-) -> int | None:
+def fewest_examples(max_drop: float, *, confidence: float, proven: bool, exact: bool) -> int | None:
     """Return the fewest examples, or groups, that can decide about a drop of ``max_drop``.
 
     If the drop must be proven to be smaller, this number rules it out if the two models never
@@ -237,7 +235,9 @@ def fewest_examples(
         confidence: one-sided.
         proven: whether the drop must be proven to be smaller.
         exact: whether the exact test of right and wrong answers applies; otherwise Gaffke's.
-        most: the result is None if more are needed.
+
+    Returns:
+        None if more than ``MOST_EXAMPLES`` are needed.
     """
     target = -max_drop if proven else 0.0
 
@@ -248,7 +248,7 @@ def fewest_examples(
         alike = graded.Sample(np.array([difference]), np.array([float(n)]), -1.0)
         return is_sure(graded.graded_p_value(alike, target), level(confidence))
 
-    return fewest(enough, most)
+    return fewest(enough, MOST_EXAMPLES)
 
 
 @lru_cache(maxsize=100)
