@@ -32,19 +32,6 @@ ADAPTER = re.compile("lora|adapter", re.IGNORECASE)
 """Names of parameters that choose weights, such as ``lora`` of llama.cpp."""
 _PORTS = {"http": 80, "https": 443}
 _THIS_MACHINE = ("127.0.0.1", "0.0.0.0", "::1")  # noqa: S104  # names, which are not listened on
-_OPERATION = (
-    "name",
-    "price",
-    "concurrency",
-    "timeout_s",
-    "retries",
-    "api_key_env",
-    "revision",
-    "served_as",
-    "params",
-)
-"""The keys of a hook's model that change how it is called, and not which model it is."""
-
 PROMPT_KEYS = ("system", "system_file", "few_shot", "retrieval", "template")
 """The keys of a model that say what it is sent around an input."""
 
@@ -53,6 +40,9 @@ OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")
 
 OPERATION_KEYS = ("name", "timeout_s", "retries", "api_key_env")
 """The keys of a model that change none of its answers."""
+
+_OF_CALLS = (*OPERATION_KEYS, "price", "concurrency", "revision", "served_as", "params")
+"""The keys of a hook's model that change how it is called, and not which model it is."""
 
 LATENCY_KEYS = (
     "concurrency",
@@ -227,9 +217,7 @@ class Provider:
     @classmethod
     def identity(cls, options: Options, source: Source) -> tuple[Any, ...]:  # noqa: ARG003
         """Return what tells the model from others, beside the name that an endpoint is sent."""
-        return tuple(
-            (key, value) for key, value in sorted(options.items()) if key not in _OPERATION
-        )
+        return tuple((key, value) for key, value in sorted(options.items()) if key not in _OF_CALLS)
 
 
 class _Asked(Provider, Keys):
