@@ -66,10 +66,8 @@ class FileKeys(Keys):
 
     @classmethod
     def _elsewhere(cls, key: str, value: Any) -> str | None:  # noqa: ARG003
-        is_of_gate = key in GateKeys.model_fields
-        text = "this is a key of a gate: write it under gates.NAME, or under defaults"
-        if is_of_gate:
-            return text
+        if key in GateKeys.model_fields:
+            return "this is a key of a gate: write it under gates.NAME, or under defaults"
         return None
 
 
