@@ -40,9 +40,8 @@ def guarded(called: str, function: Callable[..., _T], /, *args: Any, **kwargs: A
     except (FtgateError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        message = f"{called} raised {type(error).__name__}"
         fix = f"Fix the exception in {called}."
-        raise ConfigError(message, evidence=told(error), cure=fix) from error
+        raise ConfigError(f"{called} raised {told(error)}", cure=fix) from error
 
 
 def may_pass(error: BaseException) -> bool:

@@ -20,7 +20,7 @@ from pytest_ftgate.statistics.exact import (
 )
 
 POWER = 0.8
-MOST_EXAMPLES = 10**9
+MOST_EXAMPLES = 1_000_000
 """Upper limit of the search for the number of examples."""
 
 _NORMAL = NormalDist()

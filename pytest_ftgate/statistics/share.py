@@ -17,7 +17,6 @@ from pytest_ftgate.statistics.compare import compare_right_wrong
 from pytest_ftgate.statistics.groups import group_codes
 
 METHOD = "exact binomial bound (Clopper & Pearson 1934)"
-_MOST_EXAMPLES = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def examples_needed(share: float, required: float, confidence: float) -> int | N
 
     # With fewer examples not even one that all agree reaches the required share.
     fewest = math.log(evidence.level(confidence)) / math.log(required)
-    return planning.fewest(is_powerful, _MOST_EXAMPLES, first=math.ceil(fewest - 1e-9))
+    return planning.fewest(is_powerful, planning.MOST_EXAMPLES, first=math.ceil(fewest - 1e-9))
 
 
 def _power(n: int, share: float, required: float, confidence: float) -> float:
