@@ -8,8 +8,6 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from concurrent.futures import Future
-from contextvars import ContextVar
 from dataclasses import replace
 from math import ceil
 from threading import Event
@@ -77,7 +75,7 @@ async def call(model: Model, questions: Sequence[Question]) -> list[Completion |
 
 async def _in_time(model: Model, ask: Callable[[], Awaitable[_T]]) -> _T:
     try:
-        return await asyncio.wait_for(_guarded(model, ask), model.timeout_s)
+        return await asyncio.wait_for(_guarded(ask), model.timeout_s)
     except asyncio.TimeoutError:
         problem = f"no answer within {model.timeout_s:g} s"
         if model.abandons:
@@ -95,9 +93,8 @@ async def _in_time(model: Model, ask: Callable[[], Awaitable[_T]]) -> _T:
         ) from None
 
 
-async def _guarded(model: Model, ask: Callable[[], Awaitable[_T]]) -> _T:
+async def _guarded(ask: Callable[[], Awaitable[_T]]) -> _T:
     """Make one call, and turn any exception of the model into a :class:`ModelError`."""
-    note_call(model.name)
     try:
         return await ask()
     except (ModelError, asyncio.CancelledError, GeneratorExit):
@@ -345,54 +342,19 @@ def _fatal(error: ModelError, remark: str) -> ModelError:
 
 TICK_S = 0.1
 PATIENCE_S = 1.0
-# the longest time that our own code may block the loop: the store waits for other processes
-OWN_WORK_S = 30.0
 
 
-class _Pulse:
-    """Count the ticks since the loop last responded.
-
-    A clock would also count the time that a computer sleeps.
-    """
-
-    silent = 0
-    caller = ""
-
-    def beat(self) -> None:
-        self.silent = 0
-
-
-_pulse: ContextVar[_Pulse] = ContextVar("_pulse")  # of the loop that the context belongs to
-
-
-def note_call(caller: str) -> None:
-    """Record that a call begins.
-
-    It may block the loop, but as long as calls begin, the loop is alive.
-    """
-    pulse = _pulse.get(None)
-    if pulse is not None:
-        pulse.caller = caller
-        pulse.beat()
-
-
-def run_in_own_loop(
-    work: Coroutine[Any, Any, _T], tick: Callable[[], None], *, patience_s: float | None = None
-) -> _T:
+def run_in_own_loop(work: Coroutine[Any, Any, None], tick: Callable[[], None]) -> None:
     """Run a coroutine in a new loop in its own thread; ``tick`` is called while it runs.
 
     Ctrl-C, or any other exception in the waiting thread, cancels the coroutine. It gets
     ``PATIENCE_S`` seconds to clean up. Then the exception propagates, and what still hangs is left
-    to a daemon thread. Raise :class:`ModelError` if a call blocked the loop for longer than
-    ``patience_s``, so that no time limit can work; ``None``: it may.
+    to a daemon thread.
     """
     loop = _new_loop()
-    outcome = Future[_T]()
     finished = Event()
-    pulse = _Pulse()
-    _pulse.set(pulse)
     task = loop.create_task(work)
-    arguments = loop, task, outcome, finished
+    arguments = loop, task, finished
     thread = CallThread(target=_serve, args=arguments, name="pytest-ftgate", daemon=True)
     try:
         thread.start()
@@ -400,25 +362,13 @@ def run_in_own_loop(
         # counts as ended.
         while not finished.wait(TICK_S):
             tick()
-            pulse.silent += 1
-            if patience_s is not None and pulse.silent * TICK_S > patience_s + OWN_WORK_S:
-                advice = (
-                    "await slow work, or use a plain function, which is called in its own thread"
-                )
-                raise ModelError(
-                    f"{pulse.caller} blocked the event loop for {patience_s + OWN_WORK_S:g} s",
-                    fatal=True,
-                    cure=advice,
-                )
-            # the loop has closed in the meantime
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(pulse.beat)
     except BaseException:
+        # the loop has closed in the meantime
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(task.cancel)
         finished.wait(PATIENCE_S)
         raise
-    return outcome.result()
+    task.result()
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
@@ -439,16 +389,10 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def _serve(
-    loop: asyncio.AbstractEventLoop, task: asyncio.Task[_T], outcome: Future[_T], finished: Event
-) -> None:
+def _serve(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None], finished: Event) -> None:
     """Run a task; then cancel the tasks that it left, and abandon those that do not end soon."""
     try:
-        outcome.set_result(loop.run_until_complete(task))
-    except BaseException as error:
-        outcome.set_exception(error)
-
-    try:
+        loop.run_until_complete(asyncio.wait([task]))
         leftover = asyncio.all_tasks(loop)
         for unfinished in leftover:
             unfinished.cancel()

@@ -403,9 +403,8 @@ def call_models(
     if ended or not callers or not _are_ready(callers):
         return
 
-    longest_s = max(filter(None, (caller.model.timeout_s for caller in callers)), default=None)
     try:
-        run_in_own_loop(_ask_all(callers, limit), tell, patience_s=longest_s)
+        run_in_own_loop(_ask_all(callers, limit), tell)
     except KeyboardInterrupt:
         abandoned = tuple(caller.model.name for caller in callers if caller.abandoned)
         raise Interrupted(abandoned, kept=_kept(models, stores)) from None

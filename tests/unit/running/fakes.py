@@ -70,7 +70,7 @@ def run_at_once(model, stores, data=THREE, **options):
 
     seconds = []
     with pytest.MonkeyPatch.context() as patch:
-        own_loop = lambda work, tick, patience_s: seconds.append(virtual_time.run(timed(work)))  # noqa: E731
+        own_loop = lambda work, tick: seconds.append(virtual_time.run(timed(work)))  # noqa: E731
         patch.setattr(calls, "run_in_own_loop", own_loop)
         (predictions,) = run_models([Job(model, data)], stores=stores, **options)
     return predictions, *seconds

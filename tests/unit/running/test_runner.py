@@ -331,81 +331,17 @@ def test_where_one_model_cannot_be_asked_no_model_is(stores):
     assert None not in texts(run(locked, stores)), "what need not be asked need not be ready"
 
 
-def test_a_call_that_holds_up_the_loop_ends_the_run(stores, monkeypatch):
-    for name, seconds in (("TICK_S", 0.001), ("OWN_WORK_S", 0.01), ("PATIENCE_S", 0.01)):
-        monkeypatch.setattr(asking, name, seconds)
-    go_on = threading.Event()
-
-    async def blocks(model, key):
-        go_on.wait()
-        return key
-
-    with pytest.raises(ModelError) as caught:
-        run(Fake(blocks, name="ft", timeout_s=0.02), stores)
-    assert all(word in caught.value.what for word in ("ft", "0.03 s"))
-    assert caught.value.fatal
-    go_on.set()
-    (thread,) = [thread for thread in threading.enumerate() if thread.name == "pytest-ftgate"]
-    thread.join()
-
-
-def test_a_loop_that_is_alive_hides_no_other_that_is_held_up(monkeypatch):
-    for name, seconds in (("TICK_S", 0.001), ("OWN_WORK_S", 0.01), ("PATIENCE_S", 0.01)):
-        monkeypatch.setattr(asking, name, seconds)
-    go_on = threading.Event()
-
-    async def blocks():
-        asking.note_call("ft")
-        go_on.wait(2)
-        go_on.set()
-
-    async def lives():
-        while not go_on.is_set():
-            asking.note_call("fine")
-            await asyncio.sleep(0)
-
-    second_thread = threading.Thread(target=asking.run_in_own_loop, args=(lives(), lambda: None))
-    second_thread.start()
-    with pytest.raises(ModelError, match="ft blocked"):
-        asking.run_in_own_loop(blocks(), lambda: None, patience_s=0.02)
-    go_on.set()
-    second_thread.join()
-
-
 @pytest.fixture
 def ticks(monkeypatch):
     """Return the threads of all ticks beside the loop of a run, a millisecond apart."""
     monkeypatch.setattr(asking, "TICK_S", 0.001)
     threads = []
 
-    def counted(work, tick, **options):
-        asking.run_in_own_loop(
-            work, lambda: (tick(), threads.append(threading.get_ident())), **options
-        )
+    def counted(work, tick):
+        asking.run_in_own_loop(work, lambda: (tick(), threads.append(threading.get_ident())))
 
     monkeypatch.setattr(calls, "run_in_own_loop", counted)
     return threads
-
-
-def test_calls_that_hold_up_the_loop_one_after_the_other_are_no_standstill(
-    stores, ticks, monkeypatch
-):
-    monkeypatch.setattr(asking, "OWN_WORK_S", 0.0)
-    beaten, note_call = [], asking.note_call
-
-    def noted(caller):
-        beaten.append(len(ticks))
-        note_call(caller)
-
-    async def blocks(model, key):
-        until = len(ticks) + 30
-        while len(ticks) < until:
-            threading.Event().wait(0.0005)
-        return key
-
-    monkeypatch.setattr(asking, "note_call", noted)
-    assert None not in texts(run(Fake(blocks, timeout_s=0.05), stores))
-    assert beaten[-1] - beaten[0] > 50, "the three calls together took longer than one may"
 
 
 def test_a_worker_cancelled_while_its_answer_is_written_takes_nothing_with_it(stores):
