@@ -340,18 +340,6 @@ class AgreementResult:
 
 
 @dataclass(frozen=True, slots=True)
-class BreakdownResult:
-    """The parts that make up the value of one metric of one model."""
-
-    metric: str
-    role: Annotated[str, about("baseline (the best one) or candidate")]
-    title: Annotated[str, about("what a row stands for")]
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[int | float | None, ...]], ...]
-    shares: Annotated[tuple[str, ...], about("the columns with numbers between 0 and 1")] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class LabelScore:
     """The answers to examples of one label, and how many of them each model gets right."""
 
@@ -470,8 +458,6 @@ class GateResult(Comparison):
         tuple[PartResult, ...], about("compared with the best baseline, the worst change first")
     ] = ()
     judges: Annotated[tuple[JudgeResult, ...], about("one for each judged metric")] = ()
-    # the deciding metric first
-    breakdowns: tuple[BreakdownResult, ...] = field(default=(), metadata=INNER)
     agreement: Annotated[AgreementResult | None, about("null without agreement")] = None
     attempt: Annotated[AttemptResult | None, about("null without max_attempts")] = None
     location: Annotated[

@@ -19,7 +19,7 @@ from pytest_ftgate.guarded import guarded
 from pytest_ftgate.result import RED, Check, Status, error_check
 from pytest_ftgate.runs.jobs import Job, Run
 from pytest_ftgate.runs.judging import Judging, ask_judges, calibrate
-from pytest_ftgate.runs.measure import Measured, breakdown_results, measure_run, score_run
+from pytest_ftgate.runs.measure import Measured, measure_run, score_run
 from pytest_ftgate.runs.names import Purpose, RunName
 from pytest_ftgate.runs.runner import run_models, sample_job
 from pytest_ftgate.text import timestamp
@@ -321,8 +321,4 @@ def _add_scores(gate: Context) -> Context:
     except FtgateError as error:
         return gate.with_checks([error_check(error)])
 
-    gate = replace(gate, measured=scored)
-    models = {"baseline": scored[gate.best]}
-    if "candidate" in scored:
-        models["candidate"] = scored["candidate"]
-    return gate.with_facts(breakdowns=breakdown_results(models))
+    return replace(gate, measured=scored)

@@ -9,11 +9,10 @@ from pytest_ftgate.config import MetricSpec
 from pytest_ftgate.data import Example
 from pytest_ftgate.metrics.custom import CustomMetric, build_custom, metric
 from pytest_ftgate.metrics.options import Options, did_you_mean
-from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored
+from pytest_ftgate.metrics.protocol import Answers, Metric, Scored
 
 __all__ = [
     "Answers",
-    "Breakdown",
     "CustomMetric",
     "Metric",
     "Scored",

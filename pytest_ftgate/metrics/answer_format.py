@@ -1,13 +1,11 @@
 """The metric ``format``: whether answers have the required form; their content is not compared."""
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pytest_ftgate.data.lines import read_text
 from pytest_ftgate.data.strict_json import parse_json
@@ -17,32 +15,15 @@ from pytest_ftgate.metrics.json_values import JsonRules
 from pytest_ftgate.metrics.options import Options, needed, within_limit, without_fence
 from pytest_ftgate.metrics.protocol import (
     Answers,
-    Breakdown,
     Metric,
     Scored,
     by_example,
     short_note,
 )
-from pytest_ftgate.text import LONGEST_SHOWN, cut, shortened
+from pytest_ftgate.text import LONGEST_SHOWN, shortened
 
 READS_EXPECTED = False
 RULES = ("json_schema", "pattern", "allowed", "max_chars")
-
-
-class Flaw(NamedTuple):
-    """A rule that an answer breaks.
-
-    Attributes:
-        rule: its name; of a schema, also the place, with ``[*]`` for list positions, and the
-            keyword.
-        message: what is wrong with this answer.
-    """
-
-    rule: str
-    message: str
-
-
-_NO_ANSWER = Flaw("no answer", "no answer")
 
 
 @dataclass(frozen=True)
@@ -64,59 +45,46 @@ class Format(Metric):
     of_form = True
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        """Measure the share of valid answers, and count the first rules that others break."""
+        """Measure the share of valid answers."""
         flaw_of = cache(self._flaw)
         scored = by_example(self, expected, answers, lambda _, answer: flaw_of(answer) is None)
 
-        counts = Counter[str]()
-        for flaw in map(flaw_of, chain(*answers)):
-            if flaw is not None:
-                counts[cut(flaw.rule)] += 1
-
-        by_count = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-        rows = tuple((label, (count,)) for label, count in by_count)
-        breakdown = Breakdown("failing rule", ("answers",), rows)
-
-        notes = [short_note(_message(flaw_of(answer))) for answer in answers[0]]
-        return replace(scored, notes=notes, breakdown=breakdown)
+        notes = [short_note(flaw_of(answer)) for answer in answers[0]]
+        return replace(scored, notes=notes)
 
     def has_form(self, answer: str) -> bool:
         return self._flaw(answer) is None
 
-    def _flaw(self, answer: str | None) -> Flaw | None:
-        """Return the first rule that an answer breaks, and how; None if it satisfies all."""
+    def _flaw(self, answer: str | None) -> str | None:
+        """Return how an answer breaks the first rule that it breaks; None if it satisfies all."""
         text = (answer or "").strip()
         if self.strip_code_fence:
             text = without_fence(text)
         if not text:
-            return _NO_ANSWER
+            return "no answer"
 
         if self.schema is not None:
             try:
                 value = parse_json(text)
             except ValueError as error:
-                return Flaw("json_schema $: not JSON", f"not valid JSON: {error}")
+                return f"not valid JSON: {error}"
             find = partial(first_error, self.schema, value)
             flaw = within_limit("json_schema", find, text)
             if flaw is not None:
                 return flaw
         return self._text_flaw(text)
 
-    def _text_flaw(self, text: str) -> Flaw | None:
+    def _text_flaw(self, text: str) -> str | None:
         quoted = repr(shortened(text, LONGEST_SHOWN))
         if self.pattern is not None:
             match = partial(self.pattern.fullmatch, text)
             if within_limit(f"pattern {self.pattern.pattern!r}", match, text) is None:
-                return Flaw("pattern", f"{quoted} does not fully match the pattern")
+                return f"{quoted} does not fully match the pattern"
         if self.allowed is not None and text not in self.allowed:
-            return Flaw("allowed", f"{quoted} is not an allowed answer")
+            return f"{quoted} is not an allowed answer"
         if self.max_chars is not None and len(text) > self.max_chars:
-            return Flaw("max_chars", f"{len(text):,} characters, more than {self.max_chars:,}")
+            return f"{len(text):,} characters, more than {self.max_chars:,}"
         return None
-
-
-def _message(flaw: Flaw | None) -> str | None:
-    return None if flaw is None else flaw.message
 
 
 NAMES = (Format.name,)
@@ -146,27 +114,22 @@ _KEY = "json_schema"
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
-def first_error(validator: Any, value: Any) -> Flaw | None:
+def first_error(validator: Any, value: Any) -> str | None:
     """Return the most relevant error of a value; None if it is valid."""
     from jsonschema.exceptions import best_match
 
     try:
         error = best_match(validator.iter_errors(value))
     except RecursionError:
-        return _limit("nested too deeply")
+        return "nested too deeply"
     except ArithmeticError:
         # an integer is divided that is too large for a float
-        return _limit("a number that is too large")
+        return "a number that is too large"
 
     if error is None:
         return None
 
-    rule = f"json_schema {shown_place(error.absolute_path, anywhere=True)}: {error.validator}"
-    return Flaw(rule, f"{shown_place(error.absolute_path)}: {error.message}")
-
-
-def _limit(problem: str) -> Flaw:
-    return Flaw(f"json_schema $: {problem}", problem)
+    return f"{shown_place(error.absolute_path)}: {error.message}"
 
 
 def read_schema(options: Options) -> Any:

@@ -11,8 +11,6 @@ reported. All fields of an answer that is not JSON are missing.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -40,7 +38,6 @@ from pytest_ftgate.metrics.json_values import (
 from pytest_ftgate.metrics.options import Options, without_fence
 from pytest_ftgate.metrics.protocol import (
     Answers,
-    Breakdown,
     Kind,
     Metric,
     Scored,
@@ -49,29 +46,24 @@ from pytest_ftgate.metrics.protocol import (
 )
 from pytest_ftgate.statistics import set_level
 from pytest_ftgate.statistics.arrays import Floats
-from pytest_ftgate.text import cut, excerpt, kind_of
+from pytest_ftgate.text import excerpt, kind_of
 
 NAMES = ("field_f1",)
 AVERAGES = ("samples", "micro")
 LISTS: tuple[Lists, ...] = ("match", "sequence", "set")
 """The first is the default of both."""
-UNEXPECTED = "(invented)"
-
-_WHOLE = "(the answer)"
 
 
 @dataclass(frozen=True)
 class FieldMetric(Metric):
     """The metric ``field_f1``.
 
-    ``fields`` are the names under which values are counted. If ``declared``, the gate lists them
-    and all other fields are ignored.
+    ``fields`` are those that are counted, all others are ignored; None: all are counted.
     """
 
     average: str
     rules: JsonRules
-    fields: tuple[str, ...]
-    declared: bool
+    fields: tuple[str, ...] | None
     kind: Kind
     json_form: JsonForm
     name = "field_f1"
@@ -91,7 +83,7 @@ class FieldMetric(Metric):
             pooled = self._pooled(values, counts, scores)
             scored = Scored(self, pooled.value, statistic=pooled)
         notes = [short_note(answer.note) for answer in compared[0]]
-        return replace(scored, notes=notes, breakdown=self._breakdown(chain(*compared)))
+        return replace(scored, notes=notes)
 
     def _pooled(
         self, values: Sequence[Any], counts: Floats, scores: Floats
@@ -127,7 +119,7 @@ class FieldMetric(Metric):
             except ValueError as error:
                 remark = f"not JSON: {error}"
             else:
-                return Differences(self.rules, self._field_of).compare(expected, value)
+                return Differences(self.rules, self._is_counted).compare(expected, value)
         lost = self._all(MISSING, expected)
         lost.remarks.append(remark)
         return lost
@@ -137,45 +129,23 @@ class FieldMetric(Metric):
 
         If none is expected, one value is spurious.
         """
-        counted = Differences(self.rules, self._field_of)
+        counted = Differences(self.rules, self._is_counted)
         unordered = self.rules.lists == "set"
         for _, name, size in leaves(expected, unordered=unordered):
-            counted.add(self._field_of(name), kind, size)
-        if kind != RIGHT and not counted.counts:
-            counted.add(UNEXPECTED, SPURIOUS)
+            if self._is_counted(name):
+                counted.counts[kind] += size
+        if kind != RIGHT and not any(counted.counts):
+            counted.counts[SPURIOUS] += 1
         return counted
 
-    def _field_of(self, name: str) -> str | None:
-        """Return the field under which a value with a name is counted; None if it is ignored."""
-        if self.declared:
-            return innermost_field(self.fields, name)
-        return name if name in self._names else UNEXPECTED
-
-    @cached_property
-    def _names(self) -> frozenset[str]:
-        return frozenset(self.fields)
-
-    def _breakdown(self, answers: Iterable[Differences]) -> Breakdown:
-        """Return a table with a row per field, the lowest F1 first."""
-        totals = {name: np.zeros(4, int) for name in self.fields}
-        for answer in answers:
-            for name, counts in answer.counts.items():
-                totals[name] = totals.get(name, np.zeros(4, int)) + counts
-
-        rows = []
-        for name, total in totals.items():
-            if total.any():
-                f1 = float(_f1(total[None])[0])
-                rows.append((cut(name or _WHOLE), (f1, *total.tolist())))
-
-        rows.sort(key=lambda row: (row[1][0], row[0]))
-        columns = ("F1", "right", "wrong", "missing", "invented")
-        return Breakdown("field", columns, tuple(rows), shares=("F1",))
+    def _is_counted(self, name: str) -> bool:
+        """Return whether values with a name are counted."""
+        return self.fields is None or innermost_field(self.fields, name) is not None
 
 
 def _totals(answers: Iterable[Differences]) -> Floats:
     """Return the numbers of right, wrong, missing and spurious values, shape ``(answers, 4)``."""
-    return np.array([answer.total for answer in answers], dtype=np.float64)
+    return np.array([answer.counts for answer in answers], dtype=np.float64)
 
 
 def _f1(counts: Floats, *, empty: float = 0.0) -> Floats:
@@ -208,9 +178,8 @@ def build(options: Options) -> FieldMetric:
 
     average = options.choice("average", AVERAGES)
     kind: Kind = "graded" if average == "samples" else "set"
-    fields = tuple(counted) if declared is None else declared
     form = JsonForm.of(values)
-    return FieldMetric(average, rules, fields, declared is not None, kind, form)
+    return FieldMetric(average, rules, declared, kind, form)
 
 
 def _check_declared(options: Options, declared: Sequence[str], counted: Iterable[str]) -> None:

@@ -57,15 +57,14 @@ class Differences:
     """The differences between an expected and an answered value.
 
     Attributes:
-        field_of: returns the field under which a value with a name is counted; None if it is
-            ignored.
-        counts: the numbers of right, wrong, missing and spurious values by field.
+        is_counted: returns whether a value with a name is counted.
+        counts: the numbers of right, wrong, missing and spurious values.
         remarks: descriptions of what is not right; ``more`` is the number of further ones.
     """
 
     rules: JsonRules
-    field_of: Callable[[str], str | None]
-    counts: dict[str, list[int]] = field(default_factory=dict)
+    is_counted: Callable[[str], bool]
+    counts: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
     remarks: list[str] = field(default_factory=list)
     more: int = 0
 
@@ -80,18 +79,6 @@ class Differences:
         if self.more:
             remarks.append(f"and {self.more:,} more")
         return "; ".join(remarks) or None
-
-    @property
-    def total(self) -> list[int]:
-        """Return the numbers of right, wrong, missing and spurious values in all fields."""
-        if not self.counts:
-            return [0, 0, 0, 0]
-        return [sum(column) for column in zip(*self.counts.values(), strict=True)]
-
-    def add(self, name: str | None, kind: int, count: int = 1) -> None:
-        """Count values of a field; those of no field are ignored."""
-        if count and name is not None:
-            self.counts.setdefault(name, [0, 0, 0, 0])[kind] += count
 
     def _remark(self, path: Path, text: str) -> None:
         if len(self.remarks) < NAMED:
@@ -136,39 +123,37 @@ class Differences:
 
         remark = "missing" if kind == MISSING else "not expected"
         for place, inner, size in leaves(value, unordered=self._unordered, path=path, name=name):
-            counted = self.field_of(inner)
-            if counted is not None:
-                self.add(counted, kind, size)
+            if self.is_counted(inner):
+                self.counts[kind] += size
                 self._remark(place, remark)
 
     def _compare_leaves(self, path: Path, name: str, expected: Any, answered: Any) -> None:
-        counted = self.field_of(name)
-        if counted is None:
+        if not self.is_counted(name):
             return
 
         is_list = isinstance(expected, list)
         if is_list and isinstance(answered, list) and (expected or answered):
-            self._compare_elements(counted, path, name, expected, answered)
+            self._compare_elements(path, name, expected, answered)
         elif is_list and expected:
             # any other value in place of a list is one that was not expected
-            self.add(counted, MISSING, len(expected))
-            self.add(counted, SPURIOUS)
+            self.counts[MISSING] += len(expected)
+            self.counts[SPURIOUS] += 1
             self._remark(path, "not a list")
         elif self.rules.same(expected, answered, name):
-            self.add(counted, RIGHT)
+            self.counts[RIGHT] += 1
         else:
-            self.add(counted, WRONG)
+            self.counts[WRONG] += 1
             self._remark(path, f"{_quoted(answered)}, expected {_quoted(expected)}")
 
     def _compare_elements(
-        self, counted: str, path: Path, name: str, expected: list[Any], answered: list[Any]
+        self, path: Path, name: str, expected: list[Any], answered: list[Any]
     ) -> None:
         right = self.rules.count_matches(expected, answered, name)
         missing = len(expected) - right
         spurious = len(answered) - right
-        self.add(counted, RIGHT, right)
-        self.add(counted, MISSING, missing)
-        self.add(counted, SPURIOUS, spurious)
+        self.counts[RIGHT] += right
+        self.counts[MISSING] += missing
+        self.counts[SPURIOUS] += spurious
         if missing or spurious:
             counts = f"{missing:,} of {len(expected):,} missing, {spurious:,} not expected"
             self._remark(path, counts)
@@ -260,7 +245,7 @@ class Differences:
         elif isinstance(item, list) and item:
             for element in item:
                 yield from self._values(element, name)
-        elif self.field_of(name) is not None:
+        elif self.is_counted(name):
             yield name, item
 
 
@@ -268,14 +253,14 @@ def _is_object(value: Any) -> bool:
     return isinstance(value, dict) and bool(value)
 
 
-def shown_place(path: Iterable[str | int], *, anywhere: bool = False) -> str:
-    """Return a path such as ``$.orders[0].id``; with ``anywhere``, ``$.orders[*].id``."""
+def shown_place(path: Iterable[str | int]) -> str:
+    """Return a path such as ``$.orders[0].id``."""
     shown = "$"
     for step in path:
         if isinstance(step, str):
             shown += f".{step}"
         else:
-            shown += f"[{'*' if anywhere else step}]"
+            shown += f"[{step}]"
     return shown
 
 

@@ -142,21 +142,6 @@ class TextMetric(Metric):
         return self.clean(answer)
 
 
-@dataclass(frozen=True, slots=True)
-class Breakdown:
-    """What a metric's value is made of, as a table.
-
-    ``title`` is what its rows are, such as ``field``; a row is a label, which may come from an
-    answer, and a number per column, the worst first. A short report shows the first column.
-    ``shares`` are the columns that lie in [0, 1].
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[float | None, ...]], ...]
-    shares: tuple[str, ...] = ()
-
-
 @dataclass(frozen=True, eq=False)
 class Scored:
     """One model's answers, measured.
@@ -177,7 +162,6 @@ class Scored:
     per_example: Floats | None = None
     statistic: set_level.SetCounts | None = None
     notes: Sequence[str | None] = ()
-    breakdown: Breakdown | None = None
 
     def drawn(self, rows: Places) -> "Scored":
         """Return the scores of these examples, which may repeat; the value stays that of all."""

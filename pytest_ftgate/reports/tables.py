@@ -5,12 +5,10 @@ Reports escape the cells themselves.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
-from math import isfinite
 from typing import Literal, NamedTuple
 
 from pytest_ftgate.reports import sentences
 from pytest_ftgate.result import (
-    BreakdownResult,
     Check,
     Diagnosis,
     GateResult,
@@ -18,7 +16,6 @@ from pytest_ftgate.result import (
     ModelResult,
     PartResult,
 )
-from pytest_ftgate.runs.mistakes import KINDS
 from pytest_ftgate.text import (
     is_share,
     printable,
@@ -34,7 +31,7 @@ UPPER, TOKENS = "upper", "tokens in/out"
 RUN_COLUMNS = ("answered", "stored", "retries", "p50", "p95", TOKENS, "cost")
 """Headings of the columns about a model's run, next to its scores."""
 _EMPTY = {"", "-", "unknown"}
-_NAME_WIDTH, _LABEL_WIDTH, _ANSWER_WIDTH = 40, 74, 100
+_NAME_WIDTH, _ANSWER_WIDTH = 40, 100
 _LABELS_SHOWN = 200
 _LEAST = 10
 """The fewest examples of a part whose numbers are more than noise."""
@@ -52,27 +49,17 @@ def columns(texts: Iterable[str], numbers: Iterable[str] = ()) -> tuple[Column, 
     return (*(Column(text, "text") for text in texts), *map(Column, numbers))
 
 
-class Bars(NamedTuple):
-    """The two values of a row, drawn on an axis from ``low`` to ``high``."""
-
-    baseline: float | None
-    candidate: float | None
-    low: float
-    high: float
-
-
 @dataclass(frozen=True)
 class Table:
     """Rows of one-line cells. A table without rows is false and is not shown.
 
-    A row with a single cell spans the table. ``bars`` and ``noise``, whether a row has too few
-    examples, are empty or have one entry per row. A page may fold a table that ``folds``.
+    ``noise``, whether a row has too few examples, is empty or has one entry per row. A page may
+    fold a table that ``folds``.
     """
 
     title: str
     columns: tuple[Column, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
-    bars: tuple[Bars, ...] = ()
     noise: tuple[bool, ...] = ()
     folds: bool = False
 
@@ -96,7 +83,7 @@ class Table:
         """Return the table with only these columns."""
         rows = []
         for row in self.rows:
-            rows.append(tuple(row[number] for number in numbers if number < len(row)))
+            rows.append(tuple(row[number] for number in numbers))
         chosen = tuple(self.columns[number] for number in numbers)
         return replace(self, columns=chosen, rows=tuple(rows))
 
@@ -115,14 +102,12 @@ class Table:
 
         widths = [len(heading) for heading in self.headings]
         for row in self.rows:
-            # A row with a single cell spans the table, and makes no column wider.
-            if len(row) > 1:
-                widths = [max(width, len(cell)) for width, cell in zip(widths, row, strict=True)]
+            widths = [max(width, len(cell)) for width, cell in zip(widths, row, strict=True)]
 
         lines = []
         for row in (self.headings, *self.rows):
             aligned = []
-            for cell, column, width in zip(row, self.columns, widths, strict=False):
+            for cell, column, width in zip(row, self.columns, widths, strict=True):
                 if column.kind == "number":
                     aligned.append(cell.rjust(width))
                 else:
@@ -135,17 +120,13 @@ Section = tuple[str, Sequence[Table | str]]
 """A title with sentences and tables."""
 
 
-def sections(result: GateResult, most: int | None = None) -> Iterator[Section]:
-    """Yield what all reports show below the checks, without what is empty.
-
-    ``most`` limits the rows of the parts of metrics.
-    """
+def sections(result: GateResult) -> Iterator[Section]:
+    """Yield what all reports show below the checks, without what is empty."""
     costs: list[str] = []
     if result.economics is not None:
         costs = [result.economics.sentence, *result.economics.costs]
 
-    yield from _filled("Breakdown", [*parts(result), *breakdowns(result, most)])
-    yield from _filled("Mistakes", [mistakes(result)])
+    yield from _filled("Breakdown", parts(result))
     yield from _filled("Economics", costs)
     yield from _filled("Judges", list(sentences.judge_sentences(result)))
 
@@ -301,7 +282,6 @@ def _label(score: LabelScore) -> PartResult:
 
 def _parts(title: str, subject: str, parts: Sequence[PartResult], *, n: str = "n") -> Table:
     rows = []
-    bars = []
     noise = []
     for part in parts:
         share = is_share(part.metric_range)
@@ -312,88 +292,8 @@ def _parts(title: str, subject: str, parts: Sequence[PartResult], *, n: str = "n
             cells.append(show_change(change, share=share))
         cells.append(part.verdict or part.note or "")
         rows.append(tuple(printable(cell, _NAME_WIDTH) for cell in cells))
-
-        bars.append(Bars(part.baseline, part.candidate, *_axis(part)))
         noise.append(part.n is not None and part.n < _LEAST)
 
     numbers = (n, "baseline", "candidate", "change", "lower", UPPER)
     headings = (*columns([subject], numbers), Column("", "status"))
-    return Table(title, headings, tuple(rows), tuple(bars), tuple(noise)).compact()
-
-
-def _axis(part: PartResult) -> tuple[float, float]:
-    """Return the metric's range if it is finite, else the range of the values and 0."""
-    if part.metric_range is not None and all(map(isfinite, part.metric_range)):
-        return part.metric_range
-    values = (0.0, part.baseline or 0.0, part.candidate or 0.0)
-    low = min(values)
-    high = max(values)
-    return (low, high) if high > low else (0.0, 1.0)
-
-
-# --- what the values are made of ------------------------------------------------------------------
-
-
-def breakdowns(result: GateResult, most: int | None = None) -> Iterator[Table]:
-    """Yield a table per metric with the numbers of each model for each part, the worst first.
-
-    The parts of the candidate come before those that only the baseline has, because the candidate
-    is judged.
-    """
-    by_metric: dict[str, list[BreakdownResult]] = {}
-    for breakdown in result.breakdowns:
-        by_metric.setdefault(breakdown.metric, []).append(breakdown)
-    for metric, group in by_metric.items():
-        yield _breakdown(metric, group, most)
-
-
-def _breakdown(metric: str, group: Sequence[BreakdownResult], most: int | None) -> Table:
-    """Return the table of one metric from the parts of each model."""
-    # The candidate is the last of a group.
-    labels: dict[str, None] = {}
-    for breakdown in reversed(group):
-        for label, _ in breakdown.rows:
-            labels[label] = None
-
-    rows: list[tuple[str, ...]] = []
-    for label in list(labels)[:most]:
-        rows.append((printable(label, _LABEL_WIDTH),))
-        for breakdown in group:
-            rows.append((f"  {breakdown.role}", *_numbers(breakdown, label)))
-
-    title = f"{metric}: {group[0].title}s, worst first"
-    if most is not None and len(labels) > most:
-        title += f", {most} of {len(labels):,}"
-    return Table(title, columns([group[0].title], group[0].columns), tuple(rows))
-
-
-def _numbers(breakdown: BreakdownResult, label: str) -> Iterator[str]:
-    """Yield the numbers of a part; of one that the model has nothing of, 0 and no shares."""
-    numbers = dict(breakdown.rows).get(label, (None,) * len(breakdown.columns))
-    for name, number in zip(breakdown.columns, numbers, strict=True):
-        if name in breakdown.shares:
-            yield show_value(number, share=True)
-        elif isinstance(number, float):
-            yield show_value(number, share=False)
-        else:
-            yield show_count(number or 0)
-
-
-def mistakes(result: GateResult) -> Table:
-    """Return a row per kind of mistake, most frequent first."""
-    diagnosis = result.diagnosis or Diagnosis({})
-    old = diagnosis.baseline
-    new = diagnosis.candidate
-    largest = {kind: max(old.get(kind, 0), (new or {}).get(kind, 0)) for kind in KINDS}
-    kinds = sorted(filter(largest.get, KINDS), key=largest.__getitem__, reverse=True)
-
-    rows = []
-    bars = []
-    for kind in kinds:
-        before = old.get(kind, 0)
-        after = None if new is None else new.get(kind, 0)
-        change = "-" if after is None else f"{after - before:+,}"
-        rows.append((kind.replace("_", " "), f"{before:,}", show_count(after), change))
-        bars.append(Bars(before, after, 0.0, float(max(largest.values()))))
-    headings = columns(["mistakes"], ("baseline", "candidate", "change"))
-    return Table("Kinds of mistakes", headings, tuple(rows), tuple(bars)).compact()
+    return Table(title, headings, tuple(rows), tuple(noise)).compact()

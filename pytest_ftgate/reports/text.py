@@ -13,7 +13,6 @@ WIDTH = 80
 _NAME_WIDTHS = (300, 24, 16)  # of the names of models, the widest that fits
 _EXAMPLES_SHOWN = 3
 _WARNINGS_SHOWN = 3  # of those that do not question the result
-_ROWS_SHOWN = 30
 _PLACE, _EXCERPT, _WHY, _PAIR = 40, 60, 150, 100  # characters of texts
 _BELOW = " " * 6  # as wide as a check's status
 _DOCS = "reference/metrics-and-checks#check-"
@@ -264,7 +263,7 @@ def _details(result: GateResult) -> Iterator[str]:
         yield from sentences.upper_bound_sentence(result)
     yield from sentences.method_sentence(result)
     yield from sentences.price_sentences(result)
-    for _, content in tables.sections(result, _ROWS_SHOWN):
+    for _, content in tables.sections(result):
         for piece in content:
             if isinstance(piece, str):
                 yield piece

@@ -19,7 +19,7 @@ from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.models.price import Cost, cost_of_run, price_of
 from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.plain import Unknown
-from pytest_ftgate.result import BreakdownResult, Flip, ModelResult
+from pytest_ftgate.result import Flip, ModelResult
 from pytest_ftgate.runs.jobs import Run
 from pytest_ftgate.statistics import compare
 from pytest_ftgate.statistics.arrays import Floats
@@ -366,17 +366,4 @@ def shown_answer(completion: Completion | None) -> str:
 
 
 MOST_ROWS = 200
-"""The most rows of a table, or slices, in a report."""
-
-
-def breakdown_results(scored: Mapping[str, Measured]) -> tuple[BreakdownResult, ...]:
-    """Return the tables of all metrics that have one, by metric and role, at most 200 rows each."""
-    tables = []
-    for metric in next(iter(scored.values())).scores:
-        for role, measured in scored.items():
-            table = measured.scores[metric].breakdown
-            if table is not None:
-                rows = table.rows[:MOST_ROWS]
-                facts = table.title, table.columns, rows, table.shares
-                tables.append(BreakdownResult(metric, role, *facts))
-    return tuple(tables)
+"""The most slices in a report."""

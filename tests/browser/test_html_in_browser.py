@@ -163,7 +163,7 @@ def test_on_a_phone_titles_and_checks_fit_and_wide_tables_scroll(
     titles = [box for title in opened.page.locator("h4").all() if (box := title.bounding_box())]
     assert titles
     assert all(box["width"] > 300 and box["x"] + box["width"] <= 390 for box in titles)
-    wide = opened.page.locator(".scroll:has(table.bars)").first
+    wide = opened.page.locator(".scroll:has(table.plain)").first
     assert wide.evaluate("node => node.scrollWidth > node.clientWidth")
     for cell in opened.page.locator("table.checks td:nth-child(3)").all():
         box = cell.bounding_box()

@@ -101,7 +101,7 @@ def test_each_rule_and_what_it_says_of_a_wrong_answer(options, rights, wrongs):
         assert (note.isprintable(), len(note) <= 200) == (True, True)
 
 
-def test_the_first_broken_rule_of_each_answer_is_counted():
+def test_an_answer_that_breaks_a_rule_in_any_repeat_counts():
     metric = build("format", (), json_schema=SCHEMA, max_chars=60)
     bad, alternative, long = (
         LIGHT % tags for tags in ('"tags": ["a", "b", 3]', '"tags": [3]', '"slots": {}' + " " * 60)
@@ -112,13 +112,6 @@ def test_the_first_broken_rule_of_each_answer_is_counted():
     ]
     scored = metric.score(["e"] * 6, answers)
     assert (scored.exact, metric.kind, scored.notes[5]) == (Fraction(6, 12), "right_wrong", None)
-    assert (scored.breakdown.title, scored.breakdown.columns) == ("failing rule", ("answers",))
-    assert scored.breakdown.rows == (
-        ("json_schema $.tags[*]: type", (2,)),
-        ("json_schema $: not JSON", (2,)),
-        ("max_chars", (1,)),
-        ("no answer", (1,)),
-    )
 
 
 LIKELY = st.fixed_dictionaries(

@@ -123,7 +123,7 @@ def test_everything_that_is_known_is_said_and_nothing_else():
         False,
     )
     assert "Environment" in nothing.headings
-    extra_titles = {"Checks", "Kinds of mistakes", "Economics", "Near duplicates"}
+    extra_titles = {"Checks", "Economics", "Near duplicates"}
     assert extra_titles <= set(full_page.headings)
     assert extra_titles.isdisjoint(nothing.headings)
     assert not nothing.data

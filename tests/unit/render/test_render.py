@@ -13,12 +13,11 @@ from html_page import Rendered
 from pytest_ftgate import text
 from pytest_ftgate.reports.json import REPORT_VERSION, Session, render_report_schema, report
 from pytest_ftgate.reports.markdown import MOST_BYTES, document, table
-from pytest_ftgate.reports.tables import Column, Table, breakdowns, columns, parts
+from pytest_ftgate.reports.tables import Column, Table, columns
 from pytest_ftgate.reports.text import block, title
 from pytest_ftgate.result import (
     AgreementResult,
     AttemptResult,
-    BreakdownResult,
     Check,
     Diagnosis,
     Economics,
@@ -339,43 +338,11 @@ def test_foreign_text_cannot_command_a_terminal_or_a_ci_log(hostile):
         "guards": (PartResult(hostile, "accuracy", 0.03, 0.95, gain=-0.02, n=12, verdict="fail"),),
         "slices": (a_slice(hostile, -0.1, "fail"),),
         "diagnosis": Diagnosis({}, {}, labels=(LabelScore(hostile, 1, 0, 0),)),
-        "breakdowns": (
-            BreakdownResult("accuracy", "candidate", "rule", ("answers",), ((hostile, (3,)),)),
-        ),
     }
     lines = text_of(gate(**results), 1).splitlines()
     assert all(line.isprintable() for line in lines)
     assert not [line for line in lines if line.lstrip().startswith("::") or "##[" in line]
     assert max(map(len, lines)) < 200
-
-
-def breakdown_lines(*tables, metric="field_f1"):
-    return [
-        line
-        for breakdown in breakdowns(gate(metric=metric, breakdowns=tables), 30)
-        for line in breakdown.lines("  ")
-    ]
-
-
-def test_what_a_model_has_nothing_of_is_a_dash_and_parts_of_the_candidate_come_first():
-    """The usual table is in tests/golden."""
-    breakdown = BreakdownResult(
-        "field_f1", "candidate", "field", ("F1", "right"), (("other", (None, 1234)),), ("F1",)
-    )
-    lines = breakdown_lines(
-        replace(breakdown, role="baseline", rows=(("intent", (0.95, 6)),)), breakdown
-    )
-    assert [" ".join(line.split()) for line in lines[1:]] == [
-        *("other", "baseline - 0", "candidate - 1,234"),
-        *("intent", "baseline 95.0 % 6", "candidate - 0"),
-    ]
-
-
-def test_only_the_worst_rows_are_shown():
-    rows = tuple((f"json_schema $.field_{i}: type", (100 - i,)) for i in range(60))
-    many = BreakdownResult("format", "candidate", "failing rule", ("answers",), rows)
-    assert len(breakdown_lines(many, metric="format")) == 1 + 2 * 30
-    assert not any(breakdowns(gate(breakdowns=(replace(many, rows=()),))))
 
 
 def test_columns_that_say_nothing_are_left_out_but_for_the_first_two():
@@ -391,22 +358,6 @@ def test_columns_that_say_nothing_are_left_out_but_for_the_first_two():
     ).compact()
     assert [column.heading for column in left_table.columns] == ["", "model", "cost"]
     assert left_table.rows == (("a", "", "unknown"), ("b", "", "$1"))
-
-
-@pytest.mark.parametrize(
-    ("values", "metric_range", "span"),
-    [
-        ((3.0, 12.0), (0.0, float("inf")), (0.0, 12.0)),
-        ((0.3, None), (0.0, 1.0), (0.0, 1.0)),
-        ((None, None), None, (0.0, 1.0)),
-    ],
-)
-def test_a_metric_without_an_end_is_drawn_as_far_as_it_goes(values, metric_range, span):
-    slice_result = PartResult(
-        "lang=en", "accuracy", 0.03, None, "lang", "en", *values, metric_range=metric_range
-    )
-    (bars,) = parts(gate(slices=(slice_result,)))[1].bars
-    assert bars == (*values, *span)
 
 
 # --- Markdown --------------------------------------------------------------------------------------------------
