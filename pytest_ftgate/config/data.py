@@ -76,11 +76,6 @@ class DataKeys(Keys):
             if not (is_sent and f"{answer}.".startswith(f"{column}.")):
                 continue
             text = f"{quoted(name)} is the column {quoted(column)}, which holds the expected output"
-            # Often the columns are written before the parts that they hold.
-            turned = {column: name for name, column in self.fields.items()}
-            if name not in _PARTS and turned.keys() <= set(_PARTS):
-                meant = ", ".join(f"{key}: {value}" for key, value in turned.items())
-                text += f"; did you mean {{{meant}}}?"
             raise refusals([(("fields", name), text)])
         return self
 

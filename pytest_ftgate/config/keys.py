@@ -25,7 +25,6 @@ from pytest_ftgate.text import (
     KeyPath,
     dotted,
     got,
-    is_numeral,
     listed,
     suggestion,
 )
@@ -135,9 +134,6 @@ def _reference(value: Any) -> Callable[[], Any]:
 MISSING = "this required key is missing"
 _NO_VALUE = "has no value: set one (in YAML, indented below it), or remove the key"
 _IN_PLAIN_SIGHT = "do not write a secret here: name an environment variable with api_key_env"
-_PROSE = ("system", "template", "rubric", "hypothesis", "because", "name")
-_VARIABLE = re.compile(r"\$\{\w+\}|\$[A-Z_]{2,}")
-_THOUSANDS = re.compile(r"[1-9]\d{0,2}([,_]\d{3})+")
 _OWN = "ftgate"
 KeysT = TypeVar("KeysT", bound=BaseModel)
 
@@ -207,7 +203,6 @@ PATTERNS = {r"\S": "must not be blank"}
 """What is said of a text that a pattern does not match."""
 
 _MAPPINGS = ("dict_type", "model_type", "dataclass_type")
-_NUMBERS = ("int_type", "float_type")
 _MUST = {
     "bool_type": "must be true or false",
     "int_type": "must be a whole number",
@@ -225,7 +220,7 @@ _MUST = {
 
 
 def _text(line: ErrorDetails, path: KeyPath) -> str:
-    """Return a problem of pydantic in our words, with what was probably meant."""
+    """Return a problem of pydantic in our words."""
     kind = line["type"]
     value = line["input"]
     context = line.get("ctx", {})
@@ -243,44 +238,7 @@ def _text(line: ErrorDetails, path: KeyPath) -> str:
     if kind in _MAPPINGS and value is None:
         return _NO_VALUE
     must = _MUST.get(kind, "is not valid here").format(**context)
-    return f"{must}, {got(value, path)}{_cure(kind, value, context)}"
-
-
-def _cure(kind: str, value: Any, context: Mapping[str, Any]) -> str:
-    """Return what was probably meant by a value of a wrong type or size.
-
-    Empty where nothing suggests it.
-    """
-    if kind in _NUMBERS and isinstance(value, str):
-        return _number_meant(value, is_whole=kind == "int_type")
-    # a name or a revision of digits alone
-    if kind == "string_type" and isinstance(value, int | float):
-        return ": quote it"
-    if kind in _MAPPINGS and isinstance(value, list | tuple) and value:
-        return ": write a name and a colon before each item"
-    # a confidence in percent
-    if kind == "less_than" and context["lt"] == 1 and 50 < value < 100:
-        return f"; did you mean {value / 100:g}?"
-    return ""
-
-
-def _number_meant(text: str, *, is_whole: bool) -> str:
-    """Return which number a text was probably meant to be; empty where it looks like none."""
-    if is_numeral(text):
-        return ": remove the quotes"
-    if text.endswith("%") and is_numeral(text[:-1]):
-        return f"; did you mean {float(text[:-1]) / 100:g}?"
-
-    if _THOUSANDS.fullmatch(text):
-        # 1,500 may mean 1500 or 1.5, and only a key of whole numbers tells which.
-        if not is_whole:
-            return ""
-        return f"; did you mean {text.replace(',', '').replace('_', '')}?"
-
-    with_point = text.replace(",", ".")
-    if is_numeral(with_point) and not is_whole:
-        return f"; did you mean {float(with_point):g}?"
-    return ""
+    return f"{must}, {got(value, path)}"
 
 
 # --- mappings of keys -----------------------------------------------------------------------------
@@ -407,10 +365,6 @@ class Keys(Placeable, BaseModel):
 
         if value is None:
             return _NO_VALUE
-        if isinstance(value, str) and key not in _PROSE:
-            variable = _VARIABLE.search(value)
-            if variable is not None:
-                return f"variables such as {variable[0]} are not expanded: write the value"
         return None
 
     @classmethod

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import ConfigDict, Field, PlainValidator, model_validator
 
 from pytest_ftgate.config.keys import (
     AboveZero,
@@ -25,7 +25,7 @@ from pytest_ftgate.config.keys import (
     refused_key,
 )
 from pytest_ftgate.data import canonical_json
-from pytest_ftgate.text import got, quoted
+from pytest_ftgate.text import got
 
 PUBLIC_ENDPOINT = "https://api.openai.com/v1"
 ADAPTER = re.compile("lora|adapter", re.IGNORECASE)
@@ -77,22 +77,10 @@ _URL = matching(
     "a URL that begins with http:// or https://, without a user or password (name a variable with "
     "api_key_env)",
 )
-_TARGET = r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$"
-
-
-def _check_target(target: str) -> str:
-    """Return the target of a function. Refuses another form, with what was probably meant."""
-    if re.match(_TARGET, target) and ".py:" not in target:
-        return target
-
-    # People write the path of the module, or a dot before the function.
-    module, separator, function = target.replace("/", ".").replace(".py:", ":").rpartition(":")
-    if not separator:
-        module, _, function = target.removesuffix(".py").rpartition(".")
-    guess = f"{module}:{function}"
-    meant = f"; did you mean {quoted(guess)}?" if re.match(_TARGET, guess) else ""
-    form = "must be a function, written as pkg.module:function"
-    raise refusal(f"{form}, got {quoted(target)}{meant}")
+_FUNCTION = matching(
+    r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$",
+    "a function, written as pkg.module:function",
+)
 
 
 def _read_stripping(value: Any) -> Any:
@@ -309,9 +297,8 @@ class PythonKeys(Provider, Keys):
     provider: Literal["python"] = Field(
         description="A Python function that takes and returns text."
     )
-    target: Annotated[str, AfterValidator(_check_target)] = Field(
-        description="The function, written as pkg.module:function.",
-        json_schema_extra={"pattern": _TARGET},
+    target: Annotated[str, _FUNCTION] = Field(
+        description="The function, written as pkg.module:function."
     )
     concurrency: Positive = optional(
         "The maximum number of concurrent calls. Default: 16 for async functions, 1 for others."

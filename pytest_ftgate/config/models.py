@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import pydantic
@@ -34,12 +32,11 @@ from pytest_ftgate.config.keys import (
     refused_key,
     refusing,
 )
-from pytest_ftgate.text import cut, excerpt, got, listed, nearest, quoted, suggestion
+from pytest_ftgate.text import cut, excerpt, got, listed, quoted, suggestion
 
 SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH, transformers:NAME"
 
 _STANDARDS = {"margin", "max_drop"}
-_ANSWER_FILES = (".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".parquet", ".eval", ".gz")
 PROVIDERS: dict[str, type[model_keys.ModelKeys]] = {
     "openai": model_keys.OpenAIKeys,
     "python": model_keys.PythonKeys,
@@ -146,9 +143,6 @@ def read_model(value: Any, info: ValidationInfo) -> ModelSpec:
             return _extended(value, reading)
         return _from_mapping(value, reading)
 
-    if isinstance(value, os.PathLike):
-        path = os.fspath(value)
-        raise refusal(f"expected a model, got the path {quoted(path)}{_meant(path, reading)}")
     if reading.objects and value is not None:
         return _from_object(value)
     forms = f"a name under models, a string ({SPELLINGS}), or a mapping with provider or extends"
@@ -166,22 +160,12 @@ def _spelled(text: str, reading: Reading) -> dict[str, Any]:
     provider, colon, name = text.partition(":")
     is_provider = provider.replace("-", "_").replace(".", "_").isidentifier()
     if not (colon and is_provider):
-        raise refusal(f"unknown model {quoted(text)}{_meant(text, reading)}")
+        names = listed(sorted(reading.models))
+        forms = f"; expected one of {SPELLINGS}, or a name under models: {names}"
+        raise refusal(f"unknown model {quoted(text)}{suggestion(text, reading.models, forms)}")
     if not name.strip():
         raise refusal(f"expected a model after the colon, got {quoted(text)}")
     return {"provider": provider, _keys_of(provider).short: name}
-
-
-def _meant(text: str, reading: Reading) -> str:
-    """Return the end of a message about an unknown model, which says how to write it."""
-    near = nearest(text, reading.models)
-    if near:
-        return f"; did you mean {near!r}?"
-    if PurePath(text).suffix in _ANSWER_FILES:
-        return f": for a file of recorded answers write 'recorded:{cut(text)}'"
-    names = cut(", ".join(sorted(reading.models)))
-    named = f", or a name under models: {names}" if names else ""
-    return f"; expected one of {SPELLINGS}{named}"
 
 
 def _keys_of(provider: Any) -> type[_AnyKeys]:
@@ -315,9 +299,6 @@ def _from_python(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
 def _from_object(function: Any) -> ModelSpec:
     is_model = hasattr(function, "complete") and hasattr(function, "key")
     predicts = callable(getattr(function, "predict", None))
-    if isinstance(function, type) and (is_model or predicts):
-        name = function.__name__
-        raise refusal(f"expected a model, got the class {name}: pass an instance of it: {name}()")
     if not (is_model or predicts or callable(function)):
         cure = "pass a callable, an object with predict, or a string such as `openai:NAME`"
         raise refusal(f"expected a model, {got(function, ())}: {cure}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import (
@@ -27,11 +27,10 @@ from pytest_ftgate.config.keys import (
     Weaker,
     optional,
     refusal,
-    refusals,
     refused_key,
 )
 from pytest_ftgate.result import Threshold
-from pytest_ftgate.text import KeyPath, got, listed, nearest, plain_number
+from pytest_ftgate.text import got, listed, plain_number
 
 
 class ThresholdKeys(Keys):
@@ -67,26 +66,7 @@ class ThresholdKeys(Keys):
         return Threshold(f"{self.source.key}.{name}", end)
 
 
-def _refuse_bare_limits(values: Any) -> Any:
-    """Refuse a number where a limit of a metric is expected, with the limit that is meant."""
-    if not isinstance(values, Mapping):
-        return values
-    problems: list[tuple[KeyPath, str]] = []
-    for name, limit in values.items():
-        is_number = isinstance(limit, int | float) and not isinstance(limit, bool)
-        if limit is None or is_number:
-            # these must be low, and all others high
-            is_maximum = str(name).startswith(("latency_", "cost_", "error_"))
-            end = "max" if is_maximum else "min"
-            number = "..." if limit is None else plain_number(limit)
-            text = f"must be a mapping, {got(limit, ())}: write {{{end}: {number}}}"
-            problems.append(((str(name),), text))
-    if problems:
-        raise refusals(problems)
-    return values
-
-
-ThresholdsValue = Annotated[dict[str, ThresholdKeys], Named, BeforeValidator(_refuse_bare_limits)]
+ThresholdsValue = Annotated[dict[str, ThresholdKeys], Named]
 
 
 class HypothesisKeys(Keys):
@@ -302,35 +282,14 @@ LEVELS = ("ignore", "warn", "limit", "fail")
 ``limit`` is only a default: a warning up to a built-in limit and a failure above it.
 """
 
-_WRITABLE = get_args(Level)
-_MEANT = {
-    **dict.fromkeys(("false", "off", "no", "none", "skip", "disable", "disabled"), "ignore"),
-    **dict.fromkeys(("true", "on", "yes", "error"), "fail"),
-}
-"""What people write in place of a level."""
-
 _DECIDES = (
     "this check decides the verdict and cannot be changed; those that can are: "
     f"{listed(CHANGEABLE)}"
 )
 
 
-def wrong_level(value: Any) -> str:
-    """Return what is wrong with the level of a check, and which one was probably meant."""
-    word = str(value).lower()
-    meant = _MEANT.get(word) or nearest(word, _WRITABLE)
-    meaning = f"; did you mean {meant!r}?" if meant else ""
-    return f"must be one of {', '.join(_WRITABLE)}, {got(value, ())}{meaning}"
-
-
 class _Checks(Keys):
     """The effect of checks on the verdict."""
-
-    @classmethod
-    def _objection(cls, key: Any, value: Any) -> str | None:
-        if key in CHANGEABLE and value is not None and value not in _WRITABLE:
-            return wrong_level(value)
-        return super()._objection(key, value)
 
     @classmethod
     def _elsewhere(cls, key: str, value: Any) -> str | None:  # noqa: ARG003

@@ -13,7 +13,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.config.requirements import wrong_level
 from pytest_ftgate.data.lines import Lines, read_text
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.text import KeyPath, cut, dotted, quoted
@@ -45,7 +44,6 @@ _QUOTE = (
     "a key; quote text that holds a colon and a space or ${NAME}, or begins with a sign of YAML "
     "such as @, %, [ or {; close quotes and brackets."
 )
-_CONFLICT = re.compile(r"^(<{7}|={7}|>{7})(?=\s|$)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -115,12 +113,6 @@ def _parsed(text: str, shown: str) -> Node | None:
         if root is not None and loader.check_node():
             raise invalid("the gate file must be one document", loader.get_mark().line + 1)
     except yaml.MarkedYAMLError as error:
-        # Only where the file is invalid: a text in it may hold such a line.
-        conflict = _CONFLICT.search(text)
-        if conflict is not None:
-            what = f"{conflict[0]} is the mark of a merge conflict"
-            cure = "Resolve the conflict, and remove its marks."
-            raise invalid(what, _line_at(text, conflict.start()), cure) from None
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         raise invalid(f"invalid YAML: {error.problem}", line, _QUOTE) from None
@@ -190,7 +182,8 @@ class _Reader:
 
         for form, kind in _AMBIGUOUS:
             if form.fullmatch(text):
-                raise self._refused(_ambiguous(text, kind, path), node, path)
+                what = f"unquoted {cut(text)} is {kind} to some YAML parsers and not to others"
+                raise self._refused(f"{what}: quote it", node, path)
         try:
             return next((read(text) for form, read in _PLAIN if form.fullmatch(text)), text)
         except ValueError:  # Python refuses integers with thousands of digits
@@ -202,12 +195,3 @@ class _Reader:
 
 def _line(node: Any) -> int:
     return int(node.start_mark.line) + 1
-
-
-def _ambiguous(text: str, kind: str, path: KeyPath) -> str:
-    """Return why an unquoted scalar is refused, and what to write in its place."""
-    is_boolean = kind == "a boolean"
-    if is_boolean and path[-2:-1] == ("checks",):
-        return wrong_level(text)
-    cure = f"quote it ('{cut(text)}'){' or write true or false' if is_boolean else ''}"
-    return f"unquoted {cut(text)} is {kind} to some YAML parsers and not to others: {cure}"

@@ -152,7 +152,7 @@ gates:
 KEYS = {  # what stands in place of a line's key or value
     "version: 1": ["version: 2", "version: true", "version: '1'", "version: 1\nfoo: 2", "defaults: {}"],
     "gates:": [
-        *("gates: [{name: a}]\nothers:", "  a: {provider: openai, model: '${MODEL}'}\ngates:"),
+        "gates: [{name: a}]\nothers:",
         *("  c: d\n  d: c\ngates:", "  c: 5\ngates:"),
         *("gate:", "  a: {extends: a}\ngates:", "  a: {extends: tuned, few_shoot: 1}\ngates:", "  a:b: x:y\ngates:"),
         *(f"  a: {{extends: b}}\n  b: {{extends: {base}}}\ngates:" for base in ("a", "tune")),
@@ -165,7 +165,7 @@ KEYS = {  # what stands in place of a line's key or value
         *("metric: []", "metric: [f1, 2]", "metric: {pos_label: a}", "metric: {name: f1, labels: [a, .nan]}"),
     ],
     "test_set: test.jsonl": [
-        *(f"test_set: {value}" for value in ("500", "[a, b]", "{limit: 5}", "$DATA/a", "''", '"a\\0b"', "test.txt")),
+        *(f"test_set: {value}" for value in ("500", "[a, b]", "{limit: 5}", "''", '"a\\0b"', "test.txt")),
         *(f"test_set: {{path: a, limit: {value}}}" for value in ("0", "10000000000")),
         "test_set: {path: a, fields: {input: 3}}",
     ],

@@ -322,15 +322,12 @@ def test_python_code_may_give_the_model_itself(model, spelling, name):
     )
 
 
-@pytest.mark.parametrize(
-    "written", [Model, {"provider": "openai", "model": "m", "timeout_s": 10**5000}]
-)
-def test_what_is_no_model_is_refused(written):
-    """What else is none: tests/messages."""
+def test_a_number_that_is_too_large_for_a_float_is_refused():
+    """What else is no model: tests/messages."""
+    written = {"provider": "openai", "model": "m", "timeout_s": 10**5000}
     error = refusal(layer({**SELF_CONTAINED, "candidate": written}))
-    assert error.where.key == ("candidate" if written is Model else "candidate.timeout_s")
-    assert ("instance" if written is Model else "number") in error.what
-    assert "(marker)" in error.what
+    assert error.where.key == "candidate.timeout_s"
+    assert "number" in error.what
 
 
 def test_paths_of_judged_metrics_are_relative_to_the_place():
