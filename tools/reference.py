@@ -622,10 +622,10 @@ _ABOUT = {
     "you pass `--force`; an existing ini file is never changed.\n\n"
     "`--dedupe` keeps rows with the same input and different outputs: a person has to decide.",
     "compare": "**Worse** is a worse verdict (in the order `pass`, `inconclusive`, `fail`, "
-    "`error`), a missing gate, a required gate that is no longer met, or a weaker threshold. Other "
-    "changes are shown and do not count; latencies and costs only if they changed by more than "
-    "20 %. A gain that lies within the other's bounds is called noise. If the test set changed, "
-    "values are not compared.",
+    "`error`), a missing gate, a required gate that is no longer met, or a weaker threshold. "
+    "Changes of the values, of the models and of the data are shown and do not count; latencies "
+    "and costs only if they changed by more than 20 %. A gain that lies within the other's bounds "
+    "may be chance. If the test set changed, values cannot be compared.",
     "schema": "Both ship with the package.",
 }
 

@@ -9,24 +9,14 @@ from pytest_ftgate import text
 from pytest_ftgate.config.gate_keys import comparison_of
 from pytest_ftgate.errors import shown_path
 from pytest_ftgate.reports.json import Report
-from pytest_ftgate.result import (
-    RED,
-    Check,
-    GateResult,
-    TestSetResult,
-    TrainingResult,
-    called,
-)
+from pytest_ftgate.result import GateResult, called
 
 _VERDICTS = ("pass", "inconclusive", "fail", "error")
 _STEADY = 0.2
 """Relative difference up to which two latencies or costs count as equal."""
-_STEADY_S = 0.01
-"""Difference up to which two latencies count as equal, in seconds."""
 _UNITS = ("%", "points", "ms", "s")
 _WHAT_WIDTH = 24
 _NAME_WIDTH = 50
-_WIDTH = 80
 _SHOWN = {
     "latency_p50_s": text.show_seconds,
     "latency_p95_s": text.show_seconds,
@@ -35,16 +25,16 @@ _SHOWN = {
 
 
 class Move(NamedTuple):
-    """One change; ``worse`` and ``weaker`` make the gate worse."""
+    """One change; with a mark it makes the gate worse."""
 
     what: str
     text: str
-    mark: Literal["worse", "weaker", "better", "stricter", ""] = ""
+    mark: Literal["WORSE", "WEAKER", ""] = ""
 
 
 def is_worse(moves: Sequence[Move]) -> bool:
     """Return whether these changes of a gate make it worse."""
-    return any(move.mark in ("worse", "weaker") for move in moves)
+    return any(move.mark for move in moves)
 
 
 def compare_reports(old_report: Report, new_report: Report) -> dict[str, list[Move]]:
@@ -60,41 +50,16 @@ def compare_reports(old_report: Report, new_report: Report) -> dict[str, list[Mo
 
     old_gates = _gates_by_name(old_report, repeated)
     new_gates = _gates_by_name(new_report, repeated)
-    old_unmet = _reasons(old_report)
-    new_unmet = _reasons(new_report)
     changes = {}
-    for name in dict.fromkeys((*new_gates, *old_gates, *new_unmet, *old_unmet)):
-        new_reasons = new_unmet.get(name, [])
-        moves = list(_moves(old_gates.get(name), new_gates.get(name), "; ".join(new_reasons)))
-        is_lost = name in old_gates and name not in new_gates
-        if not is_lost:
-            moves += _requirement(old_unmet.get(name, []), new_reasons)
-        changes[name] = moves
+    for name in dict.fromkeys((*new_gates, *old_gates)):
+        changes[name] = list(_moves(old_gates.get(name), new_gates.get(name)))
+
+    old_unmet = {gate.name for gate in old_report.unjudged}
+    for gate in new_report.unjudged:
+        if gate.name not in old_unmet:
+            lost = Move("required", f"no longer met: {gate.reason}", "WORSE")
+            changes.setdefault(gate.name, []).append(lost)
     return changes
-
-
-def _reasons(report: Report) -> dict[str, list[str]]:
-    """Return why required gates did not pass, and all forbidden changes, by their names."""
-    reasons: dict[str, list[str]] = {}
-    for gate in report.unjudged:
-        reasons.setdefault(gate.name, []).append(gate.reason)
-    return reasons
-
-
-def _requirement(old: Sequence[str], new: Sequence[str]) -> Iterator[Move]:
-    """Yield the reasons that only one report has, if it has more of them.
-
-    The words of a single reason may change.
-    """
-    if len(new) > len(old):
-        for reason in new:
-            if reason not in old:
-                yield Move("required", f"no longer met: {reason}", "worse")
-    if len(new) < len(old):
-        for reason in old:
-            if reason not in new:
-                before = f"met again, or no longer required; before: {reason}"
-                yield Move("required", before, "better")
 
 
 def _gates_by_name(report: Report, repeated: set[str]) -> dict[str, GateResult]:
@@ -107,12 +72,10 @@ def _gates_by_name(report: Report, repeated: set[str]) -> dict[str, GateResult]:
     return gates
 
 
-def _moves(old: GateResult | None, new: GateResult | None, reason: str) -> Iterator[Move]:
-    """Yield the changes of one gate; ``reason`` says why a required one did not pass."""
+def _moves(old: GateResult | None, new: GateResult | None) -> Iterator[Move]:
+    """Yield the changes of one gate."""
     if new is None:
-        if old is not None:
-            message = "missing from the later report"
-            yield Move("gate", f"{message}: {reason}" if reason else message, "worse")
+        yield Move("gate", "missing from the later report", "WORSE")
         return
     if old is None:
         yield Move("gate", f"new, with the verdict {new.verdict}")
@@ -121,15 +84,14 @@ def _moves(old: GateResult | None, new: GateResult | None, reason: str) -> Itera
     if old.verdict != new.verdict:
         change = f"{old.verdict} -> {new.verdict}"
         if _VERDICTS.index(new.verdict) > _VERDICTS.index(old.verdict):
-            yield Move("verdict", change, "worse")
+            yield Move("verdict", change, "WORSE")
         else:
-            yield Move("verdict", change, "better")
+            yield Move("verdict", change)
     gain_remark = f" {new.metric or ''}{_noise(old, new)}".rstrip()
     yield from _changes(_values(old), _values(new), {"gain": gain_remark})
     yield from _measures(old, new)
     yield from _thresholds(old, new)
-    yield from _changes(_state(old), _state(new), {"test set": ": values cannot be compared"})
-    yield from _checks(old, new)
+    yield from _changes(_data(old), _data(new), {"test set": ": values cannot be compared"})
 
 
 def _changes(
@@ -163,7 +125,7 @@ def _values(gate: GateResult) -> dict[str, str]:
 
 def _noise(old: GateResult, new: GateResult) -> str:
     """Return as text whether each gain is between the bounds of the other; empty if unknown."""
-    if _rows(old.test_set) != _rows(new.test_set):
+    if _data(old)["test set"] != _data(new)["test set"]:
         return ""
     is_inside = True
     for gate, counterpart in ((old, new), (new, old)):
@@ -185,68 +147,27 @@ def _measures(old: GateResult, new: GateResult) -> Iterator[Move]:
         for name, show in _SHOWN.items():
             was = getattr(old.models[role], name)
             is_now = getattr(new.models[role], name)
-
-            # One run differs from the next by as much.
-            if was is not None and is_now is not None:
-                least = _STEADY_S if name.startswith("latency") else 0
-                if abs(was - is_now) <= max(_STEADY * max(was, is_now), least):
-                    continue
-            if was != is_now:
+            if was is None or is_now is None:
+                continue
+            if abs(was - is_now) > _STEADY * max(was, is_now):
                 yield Move(f"{called(role)} {name}", _arrow(show(was), show(is_now)))
 
 
-def _state(gate: GateResult) -> dict[str, str]:
-    """Return the data, and the verdict on each guard and slice."""
-    state = {"test set": _rows(gate.test_set), "training set": _rows(gate.training)}
-    for guard in gate.guards:
-        state[f"test set of guard {guard.name}"] = _rows(guard.test_set)
-        state[f"guard {guard.name}"] = guard.verdict or "not judged"
-    for group in gate.slices:
-        state[f"slice {group.field} {group.value}"] = group.verdict or "not judged"
-    return state
+def _data(gate: GateResult) -> dict[str, str]:
+    """Return how many rows the data have, and which files they are; empty texts if unknown."""
+    test = gate.test_set
+    training = gate.training
+    return {
+        "test set": _rows(test.examples, "example", test.sha256),
+        "training set": _rows(training.usable, "usable row", training.sha256),
+    }
 
 
-def _checks(old: GateResult, new: GateResult) -> Iterator[Move]:
-    """Yield the checks that do not hold any more, and those that hold again, the worst first."""
-    old_problems = _problems(old)
-    new_problems = _problems(new)
-
-    for name in dict.fromkeys((*new_problems, *old_problems)):
-        old_check = old_problems.get(name)
-        new_check = new_problems.get(name)
-        if new_check is None and old_check is not None:
-            yield Move(name, f"gone: {old_check.status}")
-        elif new_check is not None and (old_check is None or old_check.status != new_check.status):
-            change = f"new {new_check.status}"
-            if new_check.kind != "gain":  # the gain has a line of its own
-                change += f": {new_check.message}"
-            yield Move(name, change)
-
-
-def _problems(gate: GateResult) -> dict[str, Check]:
-    problems = {}
-    for status in (*RED, "warning"):
-        for check in gate.checks:
-            if check.status == status:
-                problems[check.name] = check
-    return problems
-
-
-def _rows(data: TestSetResult | TrainingResult | None) -> str:
-    """Return how many rows a data set has, and the beginning of its hash; empty if unknown."""
-    if data is None:
-        return ""
-    if isinstance(data, TrainingResult):
-        count = data.usable
-        noun = "usable row"
-    else:
-        count = data.examples
-        noun = "example"
-
+def _rows(count: int | None, noun: str, sha256: str | None) -> str:
     if not count:
         return ""
     counted = text.plural(count, noun)
-    return f"{counted} (sha256 {data.sha256[:8]})" if data.sha256 else counted
+    return f"{counted} (sha256 {sha256[:8]})" if sha256 else counted
 
 
 def _thresholds(old_gate: GateResult, new_gate: GateResult) -> Iterator[Move]:
@@ -257,6 +178,7 @@ def _thresholds(old_gate: GateResult, new_gate: GateResult) -> Iterator[Move]:
     """
     old_values = _requirements(old_gate)
     new_values = _requirements(new_gate)
+    is_judged = new_gate.scored and new_gate.verdict != "error"
     # Where one replaces the other, the margin says which is stricter.
     is_replaced = (old_gate.max_drop is None) != (new_gate.max_drop is None)
     for key in dict.fromkeys((*old_values, *new_values)):
@@ -264,24 +186,11 @@ def _thresholds(old_gate: GateResult, new_gate: GateResult) -> Iterator[Move]:
         new = new_values.get(key)
         if old == new or (is_replaced and key in ("max_drop", "evidence")):
             continue
-        if (old is None and not _is_judged(old_gate)) or (new is None and not _is_judged(new_gate)):
+        if new is None and not is_judged:
             continue
 
-        old_text = _shown(old_gate, key, old, "none")
-        new_text = _shown(new_gate, key, new, "removed")
-        change = _arrow(old_text, new_text)
-        if _asks_less(key, old, new):
-            yield Move(key, change, "weaker")
-        else:
-            yield Move(key, change, "stricter")
-
-    for change in new_gate.loosened:
-        if change not in old_gate.loosened:
-            yield Move("marker weaker than the file", f"no -> {change}", "weaker")
-
-
-def _is_judged(gate: GateResult) -> bool:
-    return gate.scored and gate.verdict != "error"
+        change = _arrow(_shown(old_gate, key, old, "none"), _shown(new_gate, key, new, "removed"))
+        yield Move(key, change, "WEAKER" if _asks_less(key, old, new) else "")
 
 
 def _asks_less(key: str, old: Any, new: Any) -> bool:
@@ -289,10 +198,7 @@ def _asks_less(key: str, old: Any, new: Any) -> bool:
     if new is None or old is None:
         return new is None
     comparison = comparison_of(key)
-    try:
-        return comparison is None or comparison.asks_less(old, new)
-    except ValueError:  # an unknown word
-        return True
+    return comparison is None or comparison.asks_less(old, new)
 
 
 def _shown(gate: GateResult, key: str, value: Any, absent: str) -> str:
@@ -301,16 +207,9 @@ def _shown(gate: GateResult, key: str, value: Any, absent: str) -> str:
         return absent
     if isinstance(value, str):
         return value
-    name = key.rpartition(".")[2]
-    if name == "confidence":
+    if key == "confidence":
         return text.show_percent(value)
-
-    # A guard has a metric of its own.
-    metric_range = gate.metric_range
-    for guard in gate.guards:
-        if key.startswith(f"guards.{guard.name}."):
-            metric_range = guard.metric_range
-    share = name in ("margin", "max_drop") and text.is_share(metric_range)
+    share = key in ("margin", "max_drop") and text.is_share(gate.metric_range)
     return text.show_amount(value, share=share)
 
 
@@ -336,13 +235,7 @@ def _requirements(gate: GateResult) -> dict[str, Any]:
         values[f"guards.{guard.name}.metric"] = guard.metric
     for group in gate.slices:
         values[f"slices by {group.field}"] = "judged"
-    return {key: value for key, value in values.items() if _is_comparable(value)}
-
-
-def _is_comparable(value: Any) -> bool:
-    if isinstance(value, str):
-        return True
-    return value is not None and abs(value) <= text.FARTHEST
+    return values
 
 
 def comparison_lines(
@@ -379,21 +272,12 @@ def _gate_lines(name: str, moves: Sequence[Move]) -> Iterator[str]:
         heading.append("WORSE")
     if not moves:
         heading.append("no change")
-
-    lines = []
-    width = 0
-    for move in moves:
-        if move.what == "verdict":
-            heading.append(move.text)
-        else:
-            lines.append(move)
-            width = min(max(width, len(text.printable(move.what))), _WHAT_WIDTH)
+    heading += [move.text for move in moves if move.what == "verdict"]
     yield from text.wrapped("  ".join(heading))
 
+    lines = [move for move in moves if move.what != "verdict"]
+    longest = max((len(move.what) for move in lines), default=0)
+    width = min(longest, _WHAT_WIDTH)
     for move in lines:
-        mark = move.mark.upper() if is_worse([move]) else move.mark
         first = f"  {_shortened(move.what):<{width}}  "
-        line = f"{move.text}  {mark}".rstrip()
-        if mark and len(first) + len(line) > _WIDTH:  # the mark would be on a line of its own
-            line = f"{mark}: {move.text}"
-        yield from text.wrapped(line, first, " " * (width + 4))
+        yield from text.wrapped(f"{move.text}  {move.mark}", first, " " * (width + 4))

@@ -64,7 +64,7 @@ VERDICTS = ["pass", "inconclusive", "fail", "error"]
 @pytest.mark.parametrize("new", VERDICTS)
 def test_verdicts_have_an_order(old, new):
     moves = moved(replace(GATE, verdict=old), replace(GATE, verdict=new))
-    mark = "worse" if VERDICTS.index(new) > VERDICTS.index(old) else "better"
+    mark = "WORSE" if VERDICTS.index(new) > VERDICTS.index(old) else ""
     expected = None if old == new else Move("verdict", f"{old} -> {new}", mark)
     assert moves.get("verdict") == expected
 
@@ -131,8 +131,8 @@ THRESHOLDS = [
         *(holding("thresholds.f1", {"min": 0.4, "max": limit}) for limit in (0.6, 0.7)),
         "0.6 -> 0.7",
     ),
-    ("guards.general.max_drop", GUARDED, replace(GATE, guards=(LOOSE,)), "3 -> 10 points"),
-    ("guards.general.max_drop", GUARDED, GATE, "3 points -> removed"),
+    ("guards.general.max_drop", GUARDED, replace(GATE, guards=(LOOSE,)), "0.03 -> 0.1"),
+    ("guards.general.max_drop", GUARDED, GATE, "0.03 -> removed"),
     ("slices by lang", SLICED, GATE, "judged -> removed"),
 ]
 
@@ -144,17 +144,15 @@ THRESHOLDS = [
 )
 def test_a_weaker_threshold_counts_and_a_stricter_one_does_not(key, old, new, is_weaker):
     weaker, stricter = moved(old, new), moved(new, old)
-    assert weaker[key] == Move(key, is_weaker, "weaker")
+    assert weaker[key] == Move(key, is_weaker, "WEAKER")
     assert is_worse([*weaker.values()])
-    assert (stricter[key].mark, is_worse([*stricter.values()])) == (
-        ("weaker", True) if key == "metric" else ("stricter", False)
-    )
+    assert is_worse([*stricter.values()]) is (key == "metric")
 
 
 def test_what_was_not_judged_to_its_end_has_removed_nothing():
     """Its verdict says enough."""
     new = replace(GATE, verdict="error", gain=None, checks=(), guards=())
-    assert {move.mark for move in moved(GUARDED, new).values()} == {"worse", ""}
+    assert {move.mark for move in moved(GUARDED, new).values()} == {"WORSE", ""}
 
 
 def test_a_limit_that_an_agreement_without_a_margin_loses_counts():
@@ -164,19 +162,12 @@ def test_a_limit_that_an_agreement_without_a_margin_loses_counts():
         for one in (GATE, replace(GATE, checks=GATE.checks[:1]))
     )
     assert moved(old, new)["thresholds.accuracy.min"] == Move(
-        "thresholds.accuracy.min", "0.85 -> removed", "weaker"
+        "thresholds.accuracy.min", "0.85 -> removed", "WEAKER"
     )
 
 
 TWO = {"prompt": ModelResult("p", "m", 0.5), "few_shot": ModelResult("f", "m", 0.6)}
 ONE = {"prompt": TWO["prompt"]}
-OF_GUARD, OTHER_GUARD = (replace(GUARD, test_set=TestSetResult("g", sha * 64, 3)) for sha in "01")
-RED_GUARD = replace(OF_GUARD, verdict="fail")
-WEAK = replace(
-    GATE,
-    checks=(*GATE.checks, Check("weak", "warning", "the prompt is bare"), Check("x", "note", "y")),
-)
-RED = replace(GATE, checks=(*GATE.checks, Check("margin", "fail", "gain +2.0 points, needs +5.0")))
 UNKNOWN = replace(
     GATE,
     verdict="error",
@@ -186,12 +177,6 @@ UNKNOWN = replace(
 )
 B_TO = "226 examples (sha256 bbbbbbbb) -> {} examples (sha256 {}): values cannot be compared"
 CHANGES = [
-    (
-        *changed(loosened=("margin: 0.05 -> 0.01",)),
-        "marker weaker than the file",
-        "margin: 0.05 -> 0.01",
-    ),
-    (*changed(evidence="guessed"), "evidence", "significant -> guessed"),
     (*candidate(value=0.88), "candidate", "91.2 -> 88.0 %"),
     (GATE, UNKNOWN, "candidate", "91.2 % -> "),
     (GATE, UNKNOWN, "gain", "+23.6 points -> "),
@@ -220,9 +205,6 @@ CHANGES = [
     (*candidate(model="ft:2"), "candidate model", "openai:ft:1 -> ft:2"),
     (*candidate(latency_p50_s=0.05), "candidate latency_p50_s", "23 -> 50 ms"),
     (*candidate(latency_p50_s=0.025), "", ""),
-    (*candidate(latency_p50_s=0.032), "", ""),  # a few milliseconds say nothing
-    (GATE, RED, "margin", "new fail"),
-    (RED, GATE, "margin", "gone: fail"),
     (*changed(test_set=TestSetResult()), "", ""),  # nothing is known of it
     (
         replace(GATE, baselines=TWO),
@@ -236,24 +218,6 @@ CHANGES = [
         "baseline few_shot",
         "absent -> 60.0 %",
     ),
-    (
-        SLICED,
-        replace(SLICED, slices=(replace(SLICED.slices[0], verdict=None),)),
-        "slice lang de",
-        "pass -> not judged",
-    ),
-    (
-        *(replace(GATE, guards=(guard,)) for guard in (OF_GUARD, RED_GUARD)),
-        "guard general",
-        "pass -> fail",
-    ),
-    (
-        *(replace(GATE, guards=(guard,)) for guard in (OF_GUARD, OTHER_GUARD)),
-        "test set of guard general",
-        "3 examples (sha256 00000000) -> 3 examples (sha256 11111111)",
-    ),
-    (GATE, WEAK, "weak", "new warning: the prompt is bare"),
-    (WEAK, GATE, "weak", "gone: warning"),
 ]
 
 
@@ -268,8 +232,7 @@ def test_changes_are_shown(old, new, change, sentence):
         assert moves == {}
         return
     assert sentence in moves[change].text
-    counts = change in ("evidence", "marker weaker than the file") or new.verdict == "error"
-    assert is_worse([*moves.values()]) is counts
+    assert is_worse([*moves.values()]) is (new.verdict == "error")
     if new.test_set != old.test_set:
         assert "chance" not in moved(old, replace(new, gain=0.2))["gain"].text
 
@@ -279,35 +242,26 @@ TWIN = replace(GATE, nodeid="test_gate.py::test_twin")
 OWED = {"absent": "no collected test has this marker"}
 LOST = "missing from the later report"
 OUTCOMES = [
-    (of(GATE, OTHER), of(GATE), {"other": (LOST, "worse")}),
-    (
-        of(GATE),
-        of(unjudged={"intents": "it was skipped"}),
-        {"intents": (f"{LOST}: it was skipped", "worse")},
-    ),
+    (of(GATE, OTHER), of(GATE), {"other": (LOST, "WORSE")}),
     (
         of(GATE),
         of(GATE, replace(OTHER, verdict="fail")),
         {"other": ("new, with the verdict fail", "")},
     ),
-    (of(GATE), of(GATE, unjudged=OWED), {"absent": (f"no longer met: {OWED['absent']}", "worse")}),
+    (of(GATE), of(GATE, unjudged=OWED), {"absent": (f"no longer met: {OWED['absent']}", "WORSE")}),
     (
         of(GATE),
         of(GATE, unjudged={"intents": "loosened"}),
-        {"intents": ("no longer met: loosened", "worse")},
+        {"intents": ("no longer met: loosened", "WORSE")},
     ),
     (of(GATE, unjudged=OWED), of(GATE, unjudged=OWED), {}),
-    (
-        of(GATE, unjudged=OWED),
-        of(GATE),
-        {"absent": (f"met again, or no longer required; before: {OWED['absent']}", "better")},
-    ),
+    (of(GATE, unjudged=OWED), of(GATE), {}),
     (
         of(GATE, TWIN),
         of(replace(GATE, verdict="fail"), TWIN),
-        {"intents (test_gate.py::test_gate)": ("pass -> fail", "worse")},
+        {"intents (test_gate.py::test_gate)": ("pass -> fail", "WORSE")},
     ),
-    (of(GATE, TWIN), of(GATE), {"intents (test_gate.py::test_twin)": (LOST, "worse")}),
+    (of(GATE, TWIN), of(GATE), {"intents (test_gate.py::test_twin)": (LOST, "WORSE")}),
 ]
 
 
@@ -319,25 +273,9 @@ def test_gates_and_obligations_come_and_go(old_gates, new_gates, expected):
     assert {name: (move.text, move.mark) for name, (move,) in moved_gates.items()} == expected
 
 
-def forbidden(*changes):
-    key = "ftgate_forbid_weakening"
-    return Report(1, (GATE,), tuple(Unjudged(key, change) for change in changes))
-
-
-def test_each_forbidden_change_counts():
-    removed = "the gate billing was removed"
-    looser = "ini ftgate_base_ref: main -> dev"
-    both = forbidden(removed, looser)
-    for one, other in ((removed, looser), (looser, removed)):
-        (move,) = compare_reports(forbidden(one), both)["ftgate_forbid_weakening"]
-        assert move == Move("required", f"no longer met: {other}", "worse")
-        (move,) = compare_reports(both, forbidden(one))["ftgate_forbid_weakening"]
-        assert (move.what, move.mark) == ("required", "better")
-
-    moves = compare_reports(of(GATE), both)["ftgate_forbid_weakening"]
-    assert [move.text for move in moves] == [
-        f"no longer met: {change}" for change in (removed, looser)
-    ]
+def test_a_lost_gate_says_why_it_is_missing():
+    moves = compare_reports(of(GATE), of(unjudged={"intents": "it was skipped"}))["intents"]
+    assert [move.text for move in moves] == [LOST, "no longer met: it was skipped"]
 
 
 def test_long_names_are_told_apart_by_their_ends():
