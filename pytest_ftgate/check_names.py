@@ -327,7 +327,6 @@ _TABLE = (
         "warn",
         "scored",
         "Examples in the prompt close at least 80 % of the gap between the prompt and the "
-        "candidate; or, with max_drop, another baseline is as good and as cheap or fast as the "
         "candidate.",
     ),
     CheckName(

@@ -1,20 +1,16 @@
-"""The rules of gates with ``max_drop``: the test set can prove it, and the candidate costs less.
-
-They warn where another baseline is as good and as cheap.
-"""
+"""The rules of gates with ``max_drop``: the test set can prove it, and the candidate costs less."""
 
 from collections.abc import Iterator
 
 from pytest_ftgate import plain
 from pytest_ftgate.checks import economics, parts, thresholds
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.result import Check, ModelResult, called
+from pytest_ftgate.result import Check, called
 from pytest_ftgate.runs.measure import UNTIMED
 from pytest_ftgate.statistics.groups import group_codes
 from pytest_ftgate.text import (
     plural,
     show_amount,
-    show_difference,
     show_percent,
     show_seconds,
     show_usd,
@@ -84,12 +80,11 @@ def check_free(gate: Context) -> Iterator[Check]:
 
 
 def check(gate: Context) -> Iterator[Check]:
-    """Check how much cheaper and faster the candidate is, and whether another baseline would do."""
+    """Check how much cheaper and faster the candidate is."""
     if gate.config.cheaper_by is not None:
         yield _cheaper(gate)
     if gate.config.faster_by is not None:
         yield _faster(gate, gate.config.faster_by)
-    yield from _rivals(gate)
 
 
 def _cheaper_unknown(gate: Context, unknown: plain.Unknown) -> Check:
@@ -159,53 +154,6 @@ def _advantage(gate: Context, word: str, measured: float, evidence: str) -> Chec
     if measured >= round(factor, 12):
         return Check(f"{word}_by", "pass", message, measured, **required)
     return Check(f"{word}_by", "fail", message, measured, **required, advice=_SMALLER)
-
-
-def _rivals(gate: Context) -> Iterator[Check]:
-    """Warn of another baseline that also meets the gate: nearly as good as the best, and as cheap.
-
-    This rests on measured values without bounds, so it is a warning. A baseline of unknown cost is
-    not considered.
-    """
-    config = gate.config
-    best_value = gate.facts_of(gate.best).value
-    advantages = []
-    if config.cheaper_by is not None:
-        advantages.append("more expensive")
-    if config.faster_by is not None:
-        advantages.append("slower")
-
-    for role, spec in config.decisive.items():
-        model = gate.facts_of(role)
-        if role == gate.best or best_value is None or model.value is None:
-            continue
-        drop = gate.deciding.sign * (best_value - model.value)
-        # rounded, so that a drop of exactly max_drop counts
-        if round(drop, 12) > round(config.max_drop, 12) or not _is_as_cheap(gate, model):
-            continue
-        worse = show_difference(abs(drop), share=gate.share)[1:]
-        message = f"{called(role, model.name)} is only {worse} worse than {called(gate.best)} and "
-        message += f"not {' or '.join(advantages)} than the candidate: it may make the fine-tune "
-        message += "unnecessary"
-        advice = "Make it the only baseline, and measure what the fine-tune gains over it."
-        source = str(spec.source)
-        yield Check("alternatives", "warning", message, -drop, -config.max_drop, source, advice)
-
-
-def _is_as_cheap(gate: Context, model: ModelResult) -> bool:
-    """Return whether a baseline is as cheap and as fast as the candidate, as is asked."""
-    candidate = gate.facts_of("candidate")
-    pairs = []
-    if gate.config.cheaper_by is not None:
-        pairs.append((economics.call_usd(model), economics.call_usd(candidate)))
-    if gate.config.faster_by is not None:
-        pairs.append((model.latency_p50_s, candidate.latency_p50_s))
-    for value, candidate_value in pairs:
-        if value is None or candidate_value is None:
-            return False
-        if round(value, 12) > round(candidate_value, 12):
-            return False
-    return True
 
 
 def check_headroom(gate: Context) -> Iterator[Check]:

@@ -95,30 +95,6 @@ def test_of_several_baselines_the_best_needs_a_price_and_all_must_be_matched(
 
 
 @pytest.mark.parametrize(
-    ("price", "missed", "rival"),
-    [(0.36, range(255, 300), True), (0.35, range(255, 300), False), (0.36, range(254, 300), False)],
-)
-def test_another_baseline_that_would_do_as_well_is_called_a_rival(
-    project: Project, price: float, missed: range, rival: bool
-) -> None:
-    """The prompt alone is 5 points worse than few-shot, which is allowed, and costs what the candidate does."""
-    answers(project, "prompt.jsonl", missed)
-    prompt = recorded("prompt.jsonl", price={"input_per_1m": 0.36, "output_per_1m": 0})
-    keys = {
-        "baselines": {"prompt": prompt, "few_shot": project.keys["baseline"]},
-        "max_drop": 0.05,
-        "cheaper_by": 5,
-    }
-    candidate = recorded("ft.jsonl", price={"input_per_1m": price, "output_per_1m": 0})
-    gate = passed(project.judge(baseline=..., candidate=candidate, **keys))
-    assert gate["baseline"]["name"] == "few_shot"
-    assert "margin" not in statuses(gate)
-    assert statuses(gate).get("alternatives") == ("warning" if rival else None)
-    if rival:
-        mentions(check(gate, "alternatives"), "prompt", "few_shot", "5.0")
-
-
-@pytest.mark.parametrize(
     ("fields", "price", "keys", "called", "name", "fragments"),
     [
         ({}, SMALL, {}, True, "cheaper_by", ["300 of 300"]),
