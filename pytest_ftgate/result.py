@@ -33,13 +33,6 @@ class Economics:
 
     baseline_usd_per_1000_calls: float | None
     candidate_usd_per_1000_calls: float | None
-    highest_usd_per_1000_calls: Annotated[
-        float | None,
-        about(
-            "above this cost of its calls the candidate does not pay for itself "
-            "(in max_break_even_days)"
-        ),
-    ]
     training_cost_usd: Annotated[float | None, about("the cost of one training")]
     iterations: int
     evaluation_cost_usd: Annotated[
@@ -51,10 +44,7 @@ class Economics:
         bool | None, about("false if the fine-tune never pays for itself, null if unknown")
     ]
     break_even_days: float | None
-    break_even_calls: float | None
     sentence: Annotated[str, about("the result in one sentence, or why it is unknown")]
-    # what the sentence is based on, in words
-    costs: tuple[str, ...] = field(default=(), metadata=INNER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,22 +139,6 @@ class Costs:
             return nan
         return self.upfront / self.saving * DAYS_PER_MONTH
 
-    @property
-    def break_even_calls(self) -> float:
-        """Return after how many calls the fine-tune has paid for itself."""
-        return self.break_even_days / DAYS_PER_MONTH * self.calls_per_month
-
-    def highest(self, days: float | None) -> float:
-        """Return the cost of a call above which a candidate does not pay for itself (in ``days``).
-
-        NaN if it is unknown, or if even free calls would not pay.
-        """
-        if days == 0:
-            return nan
-        upfront = 0.0 if days is None else self.upfront / days * DAYS_PER_MONTH
-        highest = self.baseline - (self.hosting + self.retraining + upfront) / self.calls_per_month
-        return highest if highest > 0 else nan
-
 
 # --- the rule -------------------------------------------------------------------------------------
 
@@ -187,16 +171,13 @@ def check(gate: Context) -> Found:
     facts = Economics(
         baseline_usd_per_1000_calls=_known(1000 * costs.baseline),
         candidate_usd_per_1000_calls=_known(1000 * known_costs.candidate),
-        highest_usd_per_1000_calls=_known(1000 * costs.highest(spec.max_break_even_days)),
         training_cost_usd=_known(costs.training),
         iterations=spec.iterations,
         evaluation_cost_usd=_known(costs.evaluation),
         monthly_saving_usd=_known(known_costs.saving),
         breaks_even=known_costs.breaks_even,
         break_even_days=_known(known_costs.break_even_days),
-        break_even_calls=_known(known_costs.break_even_calls),
         sentence=_sentence(gate, spec, costs, unknown.why),
-        costs=_in_words(gate, spec, known_costs),
     )
     return Found({"economics": facts}, _within_limit(gate, spec, costs, unknown))
 
@@ -301,13 +282,11 @@ def _within_limit(
     # NaN, where it never pays for itself, compares as more than every limit.
     outcome = "never pays for itself"
     if not isnan(days):
-        outcome = f"pays for itself after {plural(_whole(days), 'day')}"
-    message = f"{outcome} (limit {show_number(limit)} {'day' if limit == 1 else 'days'})"
+        outcome = f"pays for itself after {_whole_days(days)}"
+    message = f"{outcome} (limit {show_number(limit)} days)"
     required = gate.requirement(_LIMIT)
     if not round(days, 12) <= round(limit, 12):
         advice = "Keep the baseline until there are more calls, or reduce the cost of training."
-        if "candidate" not in gate.models:
-            advice = "Do not train: it would save too little at this number of calls."
         yield Check("economics", "fail", message, _known(days), **required, advice=advice)
         return
 
@@ -328,79 +307,29 @@ def _cannot_be_judged(gate: Context, unknown: Unknown) -> Check:
 # --- in words -------------------------------------------------------------------------------------
 
 
-def _usd(value: float) -> str:
-    return show_usd(_known(value))
-
-
-def _in_words(gate: Context, spec: EconomicsKeys, costs: Costs) -> tuple[str, ...]:
-    """Return three lines: the cost of calls, the one-time cost, and the monthly cost."""
-
-    def declared(written: float | None, usd: float) -> str:
-        if written is None:
-            return "not declared"
-        return _usd(usd)
-
-    training = f"training {_usd(costs.training)}"
-    if isinstance(spec.training_cost_usd, TokenCost):
-        tokens = sum(gate.audit.tokens)
-        training += f" (about {tokens:,} tokens an epoch, estimated as UTF-8 bytes / 4)"
-    if spec.iterations > 1:
-        training += f" in each of {spec.iterations} iterations"
-
-    data = declared(spec.data_cost_usd, costs.data)
-    hosting = declared(spec.hosting_usd_per_month, costs.hosting)
-    retraining = declared(spec.retrains_per_year, costs.retraining)
-    baseline = _usd(1000 * costs.baseline)
-    candidate = _usd(1000 * costs.candidate)
-    return (
-        f"1,000 calls cost {baseline} (baseline), {candidate} (candidate)",
-        f"once: {training}, data preparation {data}, evaluation {_usd(costs.evaluation)}",
-        f"per month: hosting {hosting}, retraining {retraining}",
-    )
-
-
 def _sentence(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: str) -> str:
-    """Return the economics in words; before training with the price above which it does not pay."""
+    """Return the economics in words."""
     if costs.breaks_even is None:
         return f"The saving is unknown: {unknown}."
     if isnan(costs.saving):
         return "The fine-tune never pays for itself: a call saves nothing."
 
-    is_trained = "candidate" in gate.models
     subject = "the fine-tune"
-    if not is_trained:
+    if "candidate" not in gate.models:
         subject = "a candidate at candidate_price"
         if spec.candidate_price is None:
             subject = "a candidate whose calls cost nothing"
     start = f"At {show_number(costs.calls_per_month)} calls per month {subject}"
-    amount = abs(costs.saving)
+    amount = f"{show_usd(abs(round(costs.saving, 9)))} per month"
     if not costs.breaks_even:
-        loss = "saves nothing"
-        if round(amount, 9):
-            loss = f"costs {show_usd(amount)} per month more than the baseline"
-        return f"{start} {loss}: it never pays for itself."
-
-    start += f" saves {show_usd(amount)} per month"
+        return f"{start} costs {amount} more than the baseline: it never pays for itself."
+    start += f" saves {amount}"
     if isnan(costs.upfront):
         return f"{start}; the break-even is unknown: {unknown}."
 
-    days = plural(_whole(costs.break_even_days), "day")
-    calls = plural(_whole(costs.break_even_calls), "call")
-    sentence = f"{start} and pays for itself after {days} ({calls})."
-    limit = spec.max_break_even_days
-    highest = costs.highest(limit)
-    if is_trained or isnan(highest):
-        return sentence
-
-    sentence += f" Above {show_usd(1000 * highest)} per 1,000 calls"
-    if costs.candidate:
-        sentence += f" ({highest / costs.candidate:.1f} times candidate_price)"
-    sentence += " it does not"
-    if limit is not None:
-        sentence += f" within {show_number(limit)} days"
-    return f"{sentence}."
+    return f"{start} and pays for itself after {_whole_days(costs.break_even_days)}."
 
 
-def _whole(number: float) -> int:
-    """Return a number of days or calls, rounded up."""
-    return ceil(round(number, 6))
+def _whole_days(days: float) -> str:
+    """Return a number of days, rounded up."""
+    return plural(ceil(round(days, 6)), "day")

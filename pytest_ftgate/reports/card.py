@@ -81,7 +81,7 @@ def _section(result: GateResult) -> Iterator[str]:
 
     costs = list(sentences.price_sentences(result))
     if result.economics is not None:
-        costs = [*result.economics.costs, *costs]
+        costs = [result.economics.sentence, *costs]
     yield from _facts("Cost", costs)
     yield from _facts("What was not measured", _unmeasured(result))
     findings = []

@@ -124,7 +124,7 @@ def sections(result: GateResult) -> Iterator[Section]:
     """Yield what all reports show below the checks, without what is empty."""
     costs: list[str] = []
     if result.economics is not None:
-        costs = [result.economics.sentence, *result.economics.costs]
+        costs = [result.economics.sentence]
 
     yield from _filled("Breakdown", parts(result))
     yield from _filled("Economics", costs)

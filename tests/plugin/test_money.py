@@ -291,20 +291,15 @@ def test_a_smaller_model_is_priced_before_it_is_trained(priced: Project) -> None
         "evaluation_cost_usd": 60 * 0.0024 + 180 * 0.00036,
         "monthly_saving_usd": saving,
         "break_even_days": upfront / saving * 365 / 12,
-        "highest_usd_per_1000_calls": 2.4 - upfront / 180 * 365 / 12 / 200,
     }
     assert {key: economics[key] for key in expected} == pytest.approx(expected, rel=1e-4)
     assert (statuses(gate)["economics"], gate["verdict"]) == ("pass", "pass")
     sentence = (
         "At 200,000 calls per month a candidate at candidate_price saves $408 per month and pays "
-        "for itself after 155 days (1,017,554 calls). Above $0.6461 per 1,000 calls (1.8 times "
-        "candidate_price) it does not within 180 days."
+        "for itself after 155 days."
     )
     assert economics["sentence"] == sentence
     for text in (result.stdout.str(), (priced.path / "r.md").read_text()):
         assert sentence in " ".join(html.unescape(text).split())
     page = (priced.path / "r.html").read_text()
-    assert all(
-        fragment in page
-        for fragment in ("155 days", "1.8 times candidate_price", "about 1,050,000 tokens an epoch")
-    )
+    assert "155 days" in page

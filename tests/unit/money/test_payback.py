@@ -67,7 +67,7 @@ def found(*args, **given):
 
 TUNED = "At 200,000 calls per month the fine-tune "
 FREE = "At 200,000 calls per month a candidate whose calls cost nothing "
-NEVER, ABOVE = "it never pays for itself.", "calls). Above ${} per 1,000 calls it does not."
+NEVER = "it never pays for itself."
 UNKNOWN = "the break-even is unknown: the training cost is unknown."
 NO_CALLS = "The saving is unknown: the number of calls is unknown."
 SAVES_NOTHING = "The fine-tune never pays for itself: a call saves nothing."
@@ -76,14 +76,14 @@ SAVES_NOTHING = "The fine-tune never pays for itself: a call saves nothing."
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({}, f"{TUNED}saves $400 per month and pays for itself after 160 days (1,050,000 calls)."),
+        ({}, f"{TUNED}saves $400 per month and pays for itself after 160 days."),
         ({"hosting": 500.0}, f"{TUNED}costs $100 per month more than the baseline: {NEVER}"),
         # $400 - $120 - 6 * $100 / 12 = $230; $2,100 / $230 = 9.13 months
         (
             {"hosting": 120.0, "retrains": 6.0},
-            f"{TUNED}saves $230 per month and pays for itself after 278 days (1,826,087 calls).",
+            f"{TUNED}saves $230 per month and pays for itself after 278 days.",
         ),
-        ({"hosting": 400.0}, f"{TUNED}saves nothing: {NEVER}"),
+        ({"hosting": 400.0}, f"{TUNED}costs $0 per month more than the baseline: {NEVER}"),
         ({"candidate": 0.003}, f"{TUNED}costs $120 per month more than the baseline: {NEVER}"),
         ({"candidate": 0.0024, "calls": None}, SAVES_NOTHING),
         ({"candidate": None}, "The saving is unknown: candidate ft: nobody knows."),
@@ -97,11 +97,11 @@ SAVES_NOTHING = "The fine-tune never pays for itself: a call saves nothing."
         # 200,000 * $0.0024 = $480; $2,100 / $480 = 4.375 months
         (
             {"ready": True},
-            f"{FREE}saves $480 per month and pays for itself after 134 days (875,000 {ABOVE}",
+            f"{FREE}saves $480 per month and pays for itself after 134 days.",
         ),
         (
             {"ready": True, "retrains": 12.0},
-            f"{FREE}saves $380 per month and pays for itself after 169 days (1,105,264 {ABOVE}",
+            f"{FREE}saves $380 per month and pays for itself after 169 days.",
         ),
         ({"ready": True, "training": None}, f"{FREE}saves $480 per month; {UNKNOWN}"),
         (
@@ -116,19 +116,13 @@ SAVES_NOTHING = "The fine-tune never pays for itself: a call saves nothing."
 )
 def test_the_sentence(given, sentence):
     one = found(**given)
-    assert one.sentence == sentence.format("1.90" if "retrains" in given else "2.40")
+    assert one.sentence == sentence
     if given.get("ready"):
         assert (one.candidate_usd_per_1000_calls, one.monthly_saving_usd, one.break_even_days) == (
             None,
             None,
             None,
         )
-
-
-def test_what_nobody_declared_is_named():
-    lines = found(data_cost_usd=None, retrains=0.0).costs
-    assert "once: training $100, data preparation not declared" in lines[1]
-    assert "per month: hosting not declared, retraining $0" in lines[2]
 
 
 # --- before any call, and the limit --------------------------------------------------------------------------
@@ -143,7 +137,10 @@ def test_of_baselines_without_a_price_each_is_named():
 
 def test_the_limit():
     (check,) = economics.check(gate(max_break_even_days=1.0)).checks
-    assert (check.status, check.message) == ("fail", "pays for itself after 160 days (limit 1 day)")
+    assert (check.status, check.message) == (
+        "fail",
+        "pays for itself after 160 days (limit 1 days)",
+    )
     (check,) = economics.check(gate(max_break_even_days=check.observed)).checks
     assert check.status == "pass"
     _, check = economics.check(gate(max_break_even_days=160.0, data_cost_usd=None)).checks
@@ -166,7 +163,7 @@ any_costs = st.builds(
 def test_nothing_unknown_turns_into_a_number(some, extra):
     if math.isnan(some.baseline - some.candidate):
         assert some.breaks_even is None
-        assert all(map(math.isnan, (some.saving, some.break_even_days, some.break_even_calls)))
+        assert all(map(math.isnan, (some.saving, some.break_even_days)))
     if math.isnan(some.training):
         assert math.isnan(some.break_even_days)
     if not math.isnan(some.break_even_days):
