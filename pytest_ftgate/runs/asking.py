@@ -9,7 +9,6 @@ import contextlib
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
-from math import ceil
 from threading import Event
 from typing import Any, TypeVar
 
@@ -19,7 +18,6 @@ from pytest_ftgate.guarded import RAISED_CURE, told
 from pytest_ftgate.models.protocol import (
     COUNTS,
     FINISHES,
-    MOST_BYTES,
     Completion,
     Model,
     Question,
@@ -27,7 +25,6 @@ from pytest_ftgate.models.protocol import (
     is_seconds,
 )
 from pytest_ftgate.models.workers import CallThread
-from pytest_ftgate.runs.jobs import TimeLimit
 from pytest_ftgate.text import show_age
 
 _T = TypeVar("_T")
@@ -35,6 +32,11 @@ _T = TypeVar("_T")
 FIRST_WAIT_S = 0.5
 """The longest wait before the first retry; that before each further one may be twice as long."""
 LONGEST_OWN_WAIT_S = 30.0
+LONGEST_WAIT_S = 120.0
+"""Seconds that an endpoint may make a run wait."""
+
+# questions without an answer at the start of a run, after which it ends
+_ENOUGH = 5
 
 
 def wait_s(failures: int, retry_after_s: float | None) -> float:
@@ -44,13 +46,14 @@ def wait_s(failures: int, retry_after_s: float | None) -> float:
     back-off with half of it as jitter.
     """
     if retry_after_s is not None:
-        return max(0.0, retry_after_s) + random.random() * FIRST_WAIT_S
+        return _granted_s(retry_after_s) + random.random() * FIRST_WAIT_S
     longest = min(LONGEST_OWN_WAIT_S, FIRST_WAIT_S * 2.0 ** min(failures - 1, 30))
     return longest * (1 + random.random()) / 2
 
 
-class AbandonedError(ModelError):
-    """Report that a call timed out whose thread cannot be cancelled: retries would leak threads."""
+def _granted_s(retry_after_s: float) -> float:
+    """Return the seconds to wait where an endpoint asks for this many."""
+    return min(max(0.0, retry_after_s), LONGEST_WAIT_S)
 
 
 async def call(model: Model, questions: Sequence[Question]) -> list[Completion | ModelError]:
@@ -65,10 +68,7 @@ async def call(model: Model, questions: Sequence[Question]) -> list[Completion |
 
     answers: object = await _in_time(model, lambda: model.complete_many(questions))
     if not isinstance(answers, Sequence) or len(answers) != len(questions):
-        shown = type(answers).__name__
-        if isinstance(answers, Sequence):
-            shown = f"{len(answers)} answers"
-        raise ModelError(f"the model returned {shown} for {len(questions)} questions")
+        raise ModelError(f"the model did not return a list of {len(questions)} answers")
 
     return list(map(_checked, answers))
 
@@ -77,19 +77,12 @@ async def _in_time(model: Model, ask: Callable[[], Awaitable[_T]]) -> _T:
     try:
         return await asyncio.wait_for(_guarded(ask), model.timeout_s)
     except asyncio.TimeoutError:
-        problem = f"no answer within {model.timeout_s:g} s"
-        if model.abandons:
-            problem += "; the call was abandoned"
-            advice = (
-                "raise the model's timeout_s, or find out why its calls hang "
-                "(a thread cannot be cancelled)"
-            )
-            raise AbandonedError(problem, kind="timeout", cure=advice) from None
         raise ModelError(
-            problem,
-            retryable=True,
+            f"no answer within {model.timeout_s:g} s",
+            # a thread cannot be cancelled, and retries would leak threads
+            retryable=not model.abandons,
             kind="timeout",
-            cure="raise the model's timeout_s, or lower concurrency",
+            cure="raise the model's timeout_s, lower concurrency, or find out why its calls hang",
         ) from None
 
 
@@ -133,15 +126,10 @@ def _checked(answer: object) -> Completion | ModelError:
 def _flaw(answer: Completion) -> str | None:
     if not isinstance(answer.text, str):
         return f"text is of type {type(answer.text).__name__}, not str"
-    if len(answer.text) > MOST_BYTES:
-        return f"text has more than {MOST_BYTES // 1_000_000} MB"
+    if not isinstance(answer.reasoning, str | None):
+        return f"reasoning is of type {type(answer.reasoning).__name__}, not str"
     if answer.finish not in FINISHES:
         return f"finish is {answer.finish!r}, not one of {', '.join(FINISHES)}"
-
-    for name in ("reasoning", "original"):
-        value = getattr(answer, name)
-        if not isinstance(value, str | None):
-            return f"{name} is of type {type(value).__name__}, not str"
 
     for name in COUNTS:
         count = getattr(answer, name)
@@ -151,25 +139,6 @@ def _flaw(answer: Completion) -> str | None:
     if answer.latency_s is not None and not is_seconds(answer.latency_s):
         return f"latency_s is {answer.latency_s!r}"
     return None
-
-
-LONGEST_WAIT_S = 120.0
-"""Seconds that an endpoint may make a run wait, unless the gate's ``timeout_s`` leaves more.
-
-A wait that is longer than the run may take counts as this one: a single absurd ``Retry-After`` ends
-no run.
-"""
-
-# questions without an answer at the start of a run, or abandoned calls in a row, after which it
-# ends
-_ENOUGH = 5
-
-
-def _longest_wait_s(limit: TimeLimit | None) -> float:
-    """Return how many seconds an endpoint may hold up the run."""
-    if limit is None:
-        return LONGEST_WAIT_S
-    return max(LONGEST_WAIT_S, limit.left_s())
 
 
 class Throttle:
@@ -184,19 +153,11 @@ class Throttle:
         most: the largest number of calls in flight.
         requests_per_minute: calls that may begin within a minute, evenly spread; ``None``: no
             limit.
-        limit: the time limit of the run.
     """
 
-    def __init__(
-        self,
-        most: int,
-        *,
-        requests_per_minute: float | None = None,
-        limit: TimeLimit | None = None,
-    ) -> None:
+    def __init__(self, most: int, requests_per_minute: float | None = None) -> None:
         # how many calls may be in flight now; its fraction grows
         self.limit = float(most)
-        self._time_limit = limit
         self._most = self._slots = most
         self._window = 0
         self._free = asyncio.Semaphore(most)
@@ -225,15 +186,9 @@ class Throttle:
             if window == self._window:
                 self._window += 1
                 self.limit = max(1.0, self.limit / 2)
-            wait_s = self.granted_s(error.retry_after_s) or 0.0
-            self._resume_at = max(self._resume_at, _now() + wait_s)
+            resume_at = _now() + _granted_s(error.retry_after_s or 0.0)
+            self._resume_at = max(self._resume_at, resume_at)
         self._release()
-
-    def granted_s(self, retry_after_s: float | None) -> float | None:
-        """Return the seconds to wait where an endpoint asks for this many."""
-        if retry_after_s is None or retry_after_s <= _longest_wait_s(self._time_limit):
-            return retry_after_s
-        return LONGEST_WAIT_S
 
     def _release(self) -> None:
         """Take back one slot, and give out as many as the limit allows."""
@@ -251,87 +206,42 @@ class Outage:
     """Decide from failed calls that the model will not answer at all.
 
     Until a call is answered, the run ends once 5 questions were given up: after their retries, or
-    after their second timeout; if calls time out, as many as are asked ``at_once``. With ``stored``
-    answers, what is still missing may be what the endpoint cannot answer: then a tenth of these
-    have to fail, and refused requests do not count. Nor do failures of a Python function that may
-    not pass. After any answer the run ends where the endpoint has been busy, and has answered
-    nothing, for as long as the run may wait; and with 5 abandoned calls in a row: each took its
-    time limit and left a thread behind.
+    after their second timeout. With ``stored`` answers, what is still missing may be what the
+    endpoint cannot answer: then a tenth of these have to fail, and refused requests do not count.
+    Nor do failures of a Python function that may not pass. After any answer the run ends where the
+    endpoint has been busy, and has answered nothing, for as long as the run may wait.
     """
 
-    def __init__(self, at_once: int, *, stored: int, limit: TimeLimit | None) -> None:
-        self._few = min(_ENOUGH, max(2, at_once))
+    def __init__(self, stored: int) -> None:
         self._stored = stored
-        self._limit = limit
         # None: a call was answered
         self._given_up: set[str] | None = set()
-        self._abandoned = 0
         self._busy_since: float | None = None
 
     def over(self) -> None:
         """Record that a call was answered."""
         self._given_up = None
-        self._abandoned = 0
         self._busy_since = None
 
     def failed(self, key: str, error: ModelError, *, given_up: bool) -> ModelError:
         """Record a failed call for a question. Return the error, fatal if it ends the run."""
-        if isinstance(error, AbandonedError):
-            self._abandoned += 1
-        else:
-            self._abandoned = 0
-        if self._abandoned >= _ENOUGH:
-            return ModelError(
-                f"{error.what}, as were the {_ENOUGH - 1} calls before it",
-                **error.parts(fatal=True),
-            )
-
         if error.kind == "busy":
             if self._busy_since is None:
                 self._busy_since = _now()
-            if _now() - self._busy_since >= _longest_wait_s(self._limit):
-                return self._still_busy(error)
+            if _now() - self._busy_since >= LONGEST_WAIT_S:
+                return _fatal(error, f"no call was answered for {show_age(LONGEST_WAIT_S)}")
 
-        if self._given_up is None or not self._counts(error):
-            return error
-
-        if given_up:
+        if self._given_up is not None and given_up and self._counts(error):
             self._given_up.add(key)
-        # each timeout takes the whole time limit, so that fewer are enough
-        enough = self._few if error.kind == "timeout" else _ENOUGH
-        if len(self._given_up) < max(enough, self._stored // 10):
-            return error
-        return _fatal(error, "no call of this run was answered")
+            if len(self._given_up) >= max(_ENOUGH, self._stored // 10):
+                return _fatal(error, "no call of this run was answered")
+        return error
 
     def _counts(self, error: ModelError) -> bool:
         """Return whether a failure may mean that the model will not answer at all."""
         if error.kind in ("refused", "unreadable"):
             return not self._stored
-        return error.retryable
-
-    def _still_busy(self, error: ModelError) -> ModelError:
-        """Return the error that ends the run because the endpoint stays busy."""
-        longest_s = _longest_wait_s(self._limit)
-        retry_after_s = error.retry_after_s or 0.0
-        if retry_after_s > longest_s:
-            return _wait_refused(retry_after_s)
-        return _fatal(error, f"no call was answered for {show_age(longest_s)}")
-
-
-def _wait_refused(seconds: float) -> ModelError:
-    """Return the error that ends a run because the endpoint asks for too long a wait."""
-    wait = show_age(60 * ceil(seconds / 60))
-    advice = (
-        f"run again in {wait}: stored answers are reused; or let the gate wait longer, "
-        f"for example with timeout_s: {ceil(seconds) + 600}"
-    )
-    return ModelError(
-        f"the endpoint accepts no further calls for {wait}",
-        kind="busy",
-        fatal=True,
-        unpaid=True,
-        cure=advice,
-    )
+        return error.retryable or error.kind == "timeout"
 
 
 def _fatal(error: ModelError, remark: str) -> ModelError:

@@ -146,7 +146,6 @@ class Caller:
         stores: Stores,
         store: RunStore,
         budget: Budget | None,
-        limit: TimeLimit | None,
         turn: Throttle | None,
     ) -> None:
         self.questions = questions
@@ -162,10 +161,8 @@ class Caller:
         # claimed by other processes
         self._elsewhere: list[Question] = []
         self._taking = asyncio.Lock()
-        self._throttle = turn or Throttle(
-            model.concurrency, requests_per_minute=model.requests_per_minute, limit=limit
-        )
-        self._outage = Outage(self.workers, stored=questions.progress.stored, limit=limit)
+        self._throttle = turn or Throttle(model.concurrency, model.requests_per_minute)
+        self._outage = Outage(questions.progress.stored)
         self._busy = BusyTime(clock.perf_counter)
         self._answers = 0
 
@@ -268,8 +265,8 @@ class Caller:
                 else:
                     self.questions.progress.retrying = error.what
                     again.append(question)
-                    retry_after_s = self._throttle.granted_s(error.retry_after_s)
-                    pause_s = max(pause_s, asking.wait_s(max(1, n_failures), retry_after_s))
+                    wait_s = asking.wait_s(max(1, n_failures), error.retry_after_s)
+                    pause_s = max(pause_s, wait_s)
             questions = again
             if questions:
                 await asyncio.sleep(pause_s)
@@ -399,7 +396,7 @@ def call_models(
     """
     if offline:
         _give_up_endpoints(models)
-    callers = _callers(models, stores, budget, limit)
+    callers = _callers(models, stores, budget)
     if ended or not callers or not _are_ready(callers):
         return
 
@@ -422,9 +419,7 @@ def _give_up_endpoints(models: Sequence[Questions]) -> None:
                 questions.failed(key, failure)
 
 
-def _callers(
-    models: Sequence[Questions], stores: Stores, budget: Budget | None, limit: TimeLimit | None
-) -> list[Caller]:
+def _callers(models: Sequence[Questions], stores: Stores, budget: Budget | None) -> list[Caller]:
     """Return what asks the models that have open questions."""
     unanswered = [questions for questions in models if questions.open]
     turns = _turns(unanswered)
@@ -434,7 +429,7 @@ def _callers(
         store = stores.of(questions.model)
         run_store = run_stores.setdefault(id(store), RunStore(store))
         turn = turns.get(id(questions.model))
-        callers.append(Caller(questions, stores, run_store, budget, limit, turn))
+        callers.append(Caller(questions, stores, run_store, budget, turn))
     return callers
 
 

@@ -64,8 +64,7 @@ BAD_DAYS = [
         ([wait, YES], {"retries": 5}, YES, 2, 121)
         for wait in (PATIENT, ABSURD, replaced(ABSURD, kind="other"))
     ),
-    ([PATIENT], {"retries": 5}, "no further calls for 1 hour", 2, 121),
-    ([ABSURD], {"retries": 5}, "no further calls for", 2, 121),
+    *(([wait], {"retries": 5}, "not today", 2, 121) for wait in (PATIENT, ABSURD)),
     *(([TOO_MANY], {"retries": retries}, "too many", 1 + retries, 1.5) for retries in (2, 0)),
     ([for_ever, YES], {"retries": 1}, YES, 2, 60.5),
     ([for_ever], {"retries": 1}, "60 s", 2, 120.5),
@@ -93,7 +92,6 @@ BAD_DAYS = [
             (Completion("x", input_tokens=-1), "input_tokens"),
             (Completion("x", input_tokens=10**5000), "input_tokens"),
             (Completion("x", reasoning=["a"]), "reasoning is of type list"),
-            (Completion("x", original=b"x"), "original is of type bytes"),
             (Completion("x", output_tokens=1.5), "output_tokens"),
             (Completion("x", cached_input_tokens=True), "cached_input_tokens"),
             *((Completion("x", latency_s=value), "latency_s") for value in (float("nan"), "1")),
@@ -151,9 +149,8 @@ def test_waits_double_up_to_half_a_minute_and_half_of_each_is_jitter_and_an_endp
 ):
     longest = min(30.0, 0.5 * 2.0 ** min(failures - 1, 30))
     assert longest / 2 <= wait_s(failures, None) <= longest
-    assert (
-        max(0.0, retry_after_s) <= wait_s(failures, retry_after_s) <= max(0.0, retry_after_s) + 0.5
-    )
+    granted_s = min(max(0.0, retry_after_s), 120.0)
+    assert granted_s <= wait_s(failures, retry_after_s) <= granted_s + 0.5
 
 
 def test_each_attempt_counts_as_a_request(stores):
@@ -189,7 +186,7 @@ ENDED = [
     *((fails, 1, retries, 5 * (1 + retries), 20) for retries in (1, 0)),
     *((rejected, 1, retries, 5, 1) for retries in (5, 0)),
     *((hangs, n, 5, 2 * n, 122) for n in (16, 8, 5)),  # each is asked once more
-    *((hangs, n, 5, calls, 10_000) for n, calls in ((4, 8), (2, 4), (1, 8))),
+    *((hangs, n, 5, calls, 10_000) for n, calls in ((4, 32), (2, 28), (1, 26))),
     (loads, 8, 5, 48, 125),  # the waits that it asked for
 ]
 KINDS = {fails: "other", rejected: "refused", hangs: "timeout", loads: "busy"}
@@ -263,20 +260,17 @@ def test_a_few_questions_that_fail_again_do_not_end_the_run_but_an_outage_does(
 
 
 @pytest.mark.parametrize(
-    ("fifth", "given_up"), [(hangs, True), (steps(ModelError("no idea")), False), (works, False)]
+    ("fifth", "n_calls"), [(hangs, 5), (steps(ModelError("no idea")), 6), (works, 20)]
 )
-def test_a_function_that_hangs_call_after_call_is_given_up(stores, fifth, given_up):
+def test_a_function_that_hangs_at_first_is_given_up(stores, fifth, n_calls):
     async def answer(model, key):
         return await (hangs if len(model.calls) % 5 else fifth)(model, key)
 
     model = Fake(answer, concurrency=1, abandons=True)
     results, _ = run_at_once(model, stores, questions(*range(20)))
-    assert (len(model.calls), results.fatal is not None) == ((5, True) if given_up else (20, False))
+    assert (len(model.calls), results.fatal is not None) == (n_calls, n_calls < 20)
     assert texts(results).count(None) == (16 if fifth is works else 20)
     assert all("60 s" in error for error in errors(results)[:4])
-    if given_up:
-        assert errors(results)[4:] == [str(results.fatal)] * 16
-        assert "4 calls" in results.fatal.what
 
 
 # --- time ------------------------------------------------------------------------------------------------------

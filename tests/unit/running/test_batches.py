@@ -71,8 +71,8 @@ def broken(text):
     ("answer_each", "return_all", "message"),
     [
         (broken, list, "broken as a whole (tried 2 times)"),
-        (Completion, lambda answers: None, "NoneType for 3 questions"),
-        (Completion, lambda answers: answers[1:], "2 answers for 3 questions"),
+        (Completion, lambda answers: None, "did not return a list of 3 answers"),
+        (Completion, lambda answers: answers[1:], "did not return a list of 3 answers"),
     ],
 )
 def test_a_call_that_fails_as_a_whole_fails_for_all_its_questions(
