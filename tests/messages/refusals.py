@@ -162,7 +162,7 @@ KEYS = {  # what stands in place of a line's key or value
         *(f"{key}: -1" for key in ("min_test_examples", "min_training_examples")),
         *("evidence: significance", "missing_answers: wrnog", "min_training_examples: 1_000", "goal: stile"),
         *("repeats: 0", "repeats: 1001", "name: 5", "name: ' '", "name: all"),
-        *("metric: []", "metric: [f1, 2]", "metric: {pos_label: a}", "metric: {name: f1, labels: [a, .nan]}"),
+        *("metric: []", "metric: [f1, 2]", "metric: {pos_label: a}"),
     ],
     "test_set: test.jsonl": [
         *(f"test_set: {value}" for value in ("500", "[a, b]", "{limit: 5}", "''", '"a\\0b"', "test.txt")),
