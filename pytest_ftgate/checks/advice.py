@@ -13,13 +13,8 @@ from pytest_ftgate.data import expected_text
 from pytest_ftgate.result import RED, Diagnosis
 from pytest_ftgate.runs.mistakes import RIGHT, WRONG
 from pytest_ftgate.statistics.evidence import Comparison
-from pytest_ftgate.text import listed, plural, printable
+from pytest_ftgate.text import plural, printable
 
-TOOLS_ADVICE = (
-    "Check that the endpoint of the {role} returns tool calls (vLLM: --enable-auto-tool-choice and "
-    "--tool-call-parser), and that the rows of the test set hold tools."
-)
-_NO_ANSWER = ("missing", "refusal", "cut_off", "empty")
 _LEAST = 5
 """Nothing is concluded of the form or of a label from fewer answers than this."""
 _MANY = 10
@@ -38,58 +33,20 @@ def cure_of_a_loss(gate: Context, comparison: Comparison, otherwise: str) -> str
     if any(check.kind in ("form", "models") and check.status in RED for check in gate.checks):
         return None
 
+    for check in gate.checks:
+        if check.explains_loss and check.status == "warning":
+            return check.advice
+
     diagnosis = gate.facts.get("diagnosis") or Diagnosis({})
-    counts = diagnosis.candidate or {}
-    mistakes = sum(counts.values()) - counts.get(RIGHT, 0)
-    unanswered = sum(counts.get(kind, 0) for kind in _NO_ANSWER)
-    # Answers that are cut off stay so, however the candidate is asked.
-    if unanswered < _LEAST or 2 * unanswered <= mistakes:
-        for check in gate.checks:
-            if check.explains_loss and check.status == "warning":
-                return check.advice
+    if not _is_in_form(diagnosis.candidate or {}):
+        return otherwise
 
     cures = (
-        _of_form(gate, counts),
         _stop(comparison),
         _label(gate, diagnosis),
         _another_model(diagnosis, comparison),
     )
     return next(filter(None, cures), otherwise)
-
-
-def unread_advice(gate: Context) -> str | None:
-    """Return the cure where the metric reads a part of answers that no model's answers have."""
-    options = gate.config.decided_by.options
-    for measured in gate.scored.values():
-        for repeat in measured.answers:
-            if any(text is not None for text in gate.deciding.answers_read(repeat)):
-                return None
-
-    if "json_field" in options:
-        field = listed([options["json_field"]])
-        return (
-            f"No answer of any model is JSON with the field {field}: remove json_field, or let the "
-            "models answer in JSON."
-        )
-    if "pattern" in options:
-        return "No answer of any model matches pattern: correct or remove it."
-    return None
-
-
-def _of_form(gate: Context, counts: Mapping[str, int]) -> str | None:
-    """Return the cure where most mistakes of the candidate are not in the form of the task."""
-    if _is_in_form(counts):
-        return None
-    if gate.deciding.calls_tools:
-        return TOOLS_ADVICE.format(role="candidate")
-
-    flaws = {kind: count for kind, count in counts.items() if kind not in (RIGHT, WRONG)}
-    kinds = [f"{count:,} {kind.replace('_', ' ')}" for kind, count in flaws.items()]
-    return (
-        "Ask the candidate as in its training rows (system message, template, limit of tokens), "
-        f"and look at what it returns: of {plural(sum(counts.values()), 'answer')} "
-        f"{', '.join(kinds)}."
-    )
 
 
 def _is_in_form(counts: Mapping[str, int]) -> bool:

@@ -5,12 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_ftgate.checks.advice import TOOLS_ADVICE, unread_advice
 from pytest_ftgate.checks.audit.wording import outputs_of
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.data import expected_text
-from pytest_ftgate.errors import MetricError
-from pytest_ftgate.metrics import Answers, Metric, tool_calls
+from pytest_ftgate.metrics import Answers, Metric
 from pytest_ftgate.result import RED, Check, Status, called
 from pytest_ftgate.text import EXCERPT, plural, shortened, show_value
 
@@ -79,9 +76,6 @@ def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
 
     A metric may name others: the positive label, or the median of numbers. A perfect one (recall of
     the positive label) is left out where there is another, because no model could beat it.
-
-    Raise :class:`MetricError` if the metric cannot score an output that its own test set expects
-    elsewhere.
     """
     bare = metric.bare()
     texts = [metric.right_answer(value) for value in expected]
@@ -91,14 +85,7 @@ def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
 
     constants = []
     for answer in (texts[most_frequent], *metric.constants(expected)):
-        try:
-            value = bare.score(expected, [[answer] * len(expected)]).value
-        except MetricError as error:
-            evidence = f"it failed on the constant answer {answer[:EXCERPT]!r}, which the test set "
-            evidence += "expects elsewhere"
-            raise MetricError(
-                error.what, where=error.where, evidence=evidence, cure=error.cure
-            ) from error
+        value = bare.score(expected, [[answer] * len(expected)]).value
         is_perfect = not beats(bare, bare.best, value)
         constants.append(Constant(answer, value, is_perfect, len(counts)))
 
@@ -123,15 +110,6 @@ def answers_given(metric: Metric, answers: Answers) -> set[str]:
     return {answer for answer in distinct if answer is not None}
 
 
-def _has_strange_labels(gate: Context) -> bool:
-    """Return whether no training row has the label of one test example in ten, or of more."""
-    strange = set(gate.audit.labels.only_in_test)
-    if not strange or not gate.deciding.uses_labels:
-        return False
-    count = sum(expected_text(value).strip() in strange for value in gate.expected)
-    return 10 * count >= len(gate.expected)
-
-
 class _Model:
     """Compare one model with the constant answer; ``constant`` is None for a judged metric.
 
@@ -139,7 +117,6 @@ class _Model:
         n_expected: the number of different outputs that the test set expects.
         is_dead: whether the model gives no answer, or one answer where several are expected.
         is_worse: whether its value is no better than that of the constant answer.
-        calls_no_tool: whether it calls none in any answer where tool calls are expected.
     """
 
     def __init__(self, gate: Context, role: str, constant: Constant | None) -> None:
@@ -150,7 +127,6 @@ class _Model:
         self.measured = gate.scored[role]
         self.value = self.measured.scores[metric.name].value
         self.answers = answers_given(metric, self.measured.answers)
-        self.calls_no_tool = metric.calls_tools and self.answers == {tool_calls.NO_CALL}
 
         self.is_worse = False
         if constant is None:
@@ -169,29 +145,14 @@ class _Model:
         """Return the check of a baseline that is no better than a constant answer."""
         spec = self.gate.asked(self.role)
         baseline = called(self.role)
-        if self.calls_no_tool:
-            advice = TOOLS_ADVICE.format(role=baseline)
-        elif self.constant is not None and self.constant.perfect:
-            advice = "Decide by a metric and rows for which no constant is perfect, and "
-            advice += f"{self.gate.deciding.name} by thresholds."
-        elif self.is_dead:
-            advice = f"Check what {baseline} ({spec.spelling}) returns, and measure again."
-        elif spec.has_prompt:
-            advice = "Describe the task and every possible answer in the baseline's prompt, with a "
-            advice += "few examples."
-        else:
-            advice = f"Check the answers of {baseline} ({spec.spelling}), or use a better one."
-        if _has_strange_labels(self.gate):
-            advice = f"First correct the test set's labels that no training row has. {advice}"
+        advice = f"Check the answers of {baseline} ({spec.spelling}), and describe the task and "
+        advice += "every possible answer in its prompt, with a few examples."
         return self._check("weak_baseline", status, advice, str(spec.source))
 
     def degenerate(self) -> Check:
         """Return the check of a candidate that is no better than a constant answer."""
         advice = "Check what the candidate returns, and whether most training rows have the same "
         advice += "output."
-        if self.calls_no_tool:
-            advice = TOOLS_ADVICE.format(role="candidate")
-        advice = unread_advice(self.gate) or advice
         return self._check("degenerate_candidate", "fail", advice)
 
     def _check(self, name: str, status: Status, advice: str, source: str | None = None) -> Check:
@@ -208,7 +169,7 @@ class _Model:
     def _death(self) -> str:
         """Return in words that the answers are one, or none."""
         if self.answers:
-            answer = self._quoted(*self.answers)
+            answer = _quoted(*self.answers)
             message = f"it always answers {answer}, but the test set expects "
             return f"{message}{self.n_expected:,} different outputs"
         total = sum(map(len, self.measured.answers))
@@ -221,14 +182,9 @@ class _Model:
 
     def _shown_constant(self, constant: Constant) -> str:
         """Return the constant with its value: ``always answering 'refund' scores 33.3 %``."""
-        metric = self.gate.deciding
-        answer: str | None = constant.answer
-        if metric.calls_tools:
-            (answer,) = metric.answers_read([constant.answer])
         value = show_value(constant.value, share=self.gate.share)
-        return f"always answering {self._quoted(answer or '')} scores {value}"
+        return f"always answering {_quoted(constant.answer)} scores {value}"
 
-    def _quoted(self, answer: str) -> str:
-        quoted = repr(shortened(answer, EXCERPT))
-        no_call = self.gate.deciding.calls_tools and answer == tool_calls.NO_CALL
-        return f"{quoted} (no tool call)" if no_call else quoted
+
+def _quoted(answer: str) -> str:
+    return repr(shortened(answer, EXCERPT))

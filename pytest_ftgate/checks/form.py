@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from pytest_ftgate.checks.advice import TOOLS_ADVICE, unread_advice
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.models import Completion
 from pytest_ftgate.result import Check, Status, opponent
@@ -21,7 +20,6 @@ from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import (
     EXCERPT,
     NAMED,
-    is_numeral,
     plural,
     printable,
     show_change,
@@ -61,7 +59,7 @@ def _checked(gate: Context, role: str, flags: Bools) -> Check:
     advice = None
     if decides:
         status = tied.status
-        advice = unread_advice(gate) or _cure(gate, role, malformed)
+        advice = _cure(gate, role, malformed)
         if is_useless and role in gate.config.decisive and role != gate.best:
             status = "warning"  # the best baseline shows what a prompt can do
     message = _message(gate, role, tied, malformed)
@@ -107,34 +105,16 @@ def _cure(gate: Context, role: str, malformed: Sequence[Completion | None]) -> s
     """Return how to get answers in the form of the task, and what to write if that is the goal."""
     metric = gate.deciding
     baseline = opponent(role)
-    n_cut_off = 0
-    for completion in malformed:
-        n_cut_off += completion is not None and completion.finish == "cut_off"
-
-    cures: list[str] = []
-    if n_cut_off:
-        cures.append(f"raise the length limit of {baseline} ({gate.asked(role).source})")
-    if n_cut_off < len(malformed) and metric.calls_tools:
-        cures.append(TOOLS_ADVICE.format(role=baseline.removeprefix("the ")).rstrip("."))
-    elif n_cut_off < len(malformed):
-        cures.append(f"tell {baseline} to answer with {metric.form}")
-        cures.append("constrain its output (response_format)")
-        if metric.uses_labels or metric.of_numbers:
-            cures.append("let the metric read it (pattern, json_field)")
-        if metric.uses_labels and _are_words_for_numbers(gate, malformed):
-            cures.append("write labels as words in the data, where they are numbers")
+    cures = [f"tell {baseline} to answer with {metric.form}"]
+    cures.append("constrain its output (response_format)")
+    if metric.uses_labels or metric.of_numbers:
+        cures.append("let the metric read it (pattern, json_field)")
     # answers do not tell whether their form is what the fine-tune is for
     cures.append("or, if the form is what you train, write goal: format")
     advice = ", ".join(cures)
+    if any(completion is not None and completion.finish == "cut_off" for completion in malformed):
+        advice = f"raise the length limit of {baseline} ({gate.asked(role).source}), {advice}"
     return f"{advice[0].upper()}{advice[1:]}."
-
-
-def _are_words_for_numbers(gate: Context, malformed: Sequence[Completion | None]) -> bool:
-    """Return whether all labels are an encoder's numbers, and no malformed answer has one."""
-    if not all(map(is_numeral, map(str, gate.expected))):
-        return False
-    texts = [completion.text for completion in malformed if completion is not None]
-    return not any(map(str.isdigit, "".join(texts)))
 
 
 def check_free(gate: Context) -> Iterator[Check]:

@@ -42,14 +42,12 @@ def cure_of_the_margin(gate: dict[str, Any]) -> str:
     return str(check(gate, "margin")["advice"])
 
 
-def test_a_candidate_that_misses_the_form_is_asked_otherwise_and_not_dropped(
-    project: Project,
-) -> None:
+def test_a_candidate_that_misses_the_form_is_not_dropped(project: Project) -> None:
     project.predictions(
         "ft.jsonl", 60, output=lambda i: f"The answer is {label(i)}." if i < 40 else label(i)
     )
     gate = project.judge()
-    assert "of 60 answers 40 malformed" in cure_of_the_margin(gate)
+    assert "Look at the wrong answers" in cure_of_the_margin(gate)
     assert gate["diagnosis"]["candidate"] == {"right": 20, "malformed": 40}
     project.predictions(
         "ft.jsonl",

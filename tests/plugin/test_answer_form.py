@@ -16,7 +16,6 @@ from gate_project import (
     mentions,
     passed,
     statuses,
-    write_jsonl,
     wrong,
 )
 from html_page import Page
@@ -247,8 +246,7 @@ def test_malformed_answers_of_a_baseline_are_ties(project: Project, metric: str)
         (finding,) = malformed(gate)
         assert (finding["status"], finding["required"]) == ("fail", 0.05)
         assert finding["observed"] < 0.05 < gate["gain"]
-        hint = "--tool-call-parser" if metric.startswith("tool_call") else "response_format"
-        mentions(finding, "of 60 answers of the baseline", "goal: format", hint)
+        mentions(finding, "of 60 answers of the baseline", "goal: format", "response_format")
     if metric.endswith("or text"):
         return  # there few rows expect a call
     answers(
@@ -421,39 +419,6 @@ def test_the_message_counts_malformed_answers_and_shows_the_most_frequent(projec
         "+61.7 as written",
         "a label alone",
     )
-
-
-def test_words_in_place_of_an_encoders_numbers_are_named_in_the_cure(project: Project) -> None:
-    project.test_set(N, expected=lambda i: i % 3)
-    rows = [{"input": f"training question {i}", "expected": i % 3} for i in range(200)]
-    write_jsonl(project.path / "train.jsonl", rows)
-    answers(project, "base.jsonl", label)
-    answers(project, "ft.jsonl", lambda i: i % 3)
-    mentions(
-        check(ends(project.judge(), "fail"), "formatting_gain"),
-        "60 of 60 answers",
-        "labels as words",
-    )
-    answers(project, "base.jsonl", lambda i: f"label {i % 3}")
-    assert (
-        "labels as words" not in check(ends(project.judge(), "fail"), "formatting_gain")["advice"]
-    )
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"json_field": "label"}, "No answer of any model is JSON with the field label"),
-        ({"pattern": "Answer: (.+)"}, "No answer of any model matches pattern"),
-    ],
-)
-def test_a_part_that_no_answer_has_is_named(
-    project: Project, options: dict[str, str], words: str
-) -> None:
-    answers(project, "base.jsonl", label)
-    gate = ends(project.judge(metric={"name": "accuracy", **options}), "fail")
-    for name in ("formatting_gain", "degenerate_candidate"):
-        assert check(gate, name)["advice"].startswith(words)
 
 
 def test_a_form_is_not_called_a_weak_prompt(project: Project) -> None:

@@ -4,7 +4,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from endpoint_project import EndpointProject, N, answer, index_of
+from endpoint_project import EndpointProject, N, answer
 from gate_project import (
     because,
     check,
@@ -17,7 +17,6 @@ from gate_project import (
     stopped,
     write_jsonl,
 )
-from loopback import Reply
 
 SYSTEM = "You route support messages. Answer with one label."
 FIRST = ("order", "parcel", "bill", "card", "door", "shoe", "phone")
@@ -278,29 +277,6 @@ def test_a_candidate_that_is_asked_as_in_training(
 
 def test_the_mismatch_is_the_cure_of_a_red_gate(http: EndpointProject) -> None:
     _train(http, system=SYSTEM)
-    gate = ends(http.judge(margin=0.9, checks={"near_duplicates": "warn"}), "fail")
-    assert f'system: "{SYSTEM}"' in str(check(gate, "margin")["advice"])
-
-
-def test_answers_that_are_cut_off_are_named_before_a_mismatch(http: EndpointProject) -> None:
-    _train(http, system=SYSTEM)
-    http.server.answer = lambda body: Reply(
-        answer(body), finish_reason="length" if body["model"] == "ft" else "stop"
-    )
-    advice = str(
-        check(ends(http.judge(checks={"near_duplicates": "warn"}), "fail"), "margin")["advice"]
-    )
-    assert "system message, template, limit of tokens" in advice
-    assert "answers 60 cut off" in advice
-
-
-def test_a_few_answers_that_are_cut_off_do_not_hide_a_mismatch(http: EndpointProject) -> None:
-    def reply(body: dict[str, Any]) -> Reply:
-        is_cut = body["model"] == "ft" and answer(body) != label(index_of(body))
-        return Reply(answer(body), finish_reason="length" if is_cut else "stop")
-
-    _train(http, system=SYSTEM)
-    http.server.answer = reply
     gate = ends(http.judge(margin=0.9, checks={"near_duplicates": "warn"}), "fail")
     assert f'system: "{SYSTEM}"' in str(check(gate, "margin")["advice"])
 

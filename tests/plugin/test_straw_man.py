@@ -83,16 +83,6 @@ def test_whatever_metric_decides(project: Project, metric: Any, answer: str) -> 
     mentions(finding, f"'{answer}'")
 
 
-def test_labels_that_no_training_row_has_are_the_first_cure(project: Project) -> None:
-    project.test_set(60, expected=lambda i: label(i).replace("refund", "Refunds"))
-    project.predictions("base.jsonl", 60, wrong_at=range(10, 60))
-    advice = check(project.judge(), "weak_baseline")["advice"]
-    assert advice == (
-        "First correct the test set's labels that no training row has. "
-        "Check the answers of baseline (recorded:base.jsonl), or use a better one."
-    )
-
-
 @pytest.mark.parametrize("always", [60, 30])
 def test_where_one_output_is_expected_everywhere_nothing_beats_saying_it(
     project: Project, always: int
@@ -114,7 +104,6 @@ def test_a_metric_by_which_a_constant_is_perfect_condemns_no_candidate(project: 
     says(project, "base.jsonl", lambda i: label(i) if i < 40 else "something longer")
     finding = check(project.judge(metric=short), "weak_baseline")
     assert finding["status"] == "fail"
-    mentions(finding, "<lambda> by thresholds")
     says(project, "ft.jsonl", lambda i: label(i) if i else "something longer")
     gate = passed(project.judge(metric=short, checks={"weak_baseline": "warn"}))
     assert "degenerate_candidate" not in statuses(gate)

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from gate_project import Project, check, ends, mentions, passed, statuses, write_jsonl
+from gate_project import Project, check, passed, statuses, write_jsonl
 
 N = 60
 TOOLS = [
@@ -116,20 +116,6 @@ def test_other_ids_of_calls_do_not_hide_a_leak(project: Project) -> None:
     rows.append({"messages": conversation(3, "testville", "call_9"), "tools": TOOLS})
     write_jsonl(project.path / "train.jsonl", rows)
     assert check(project.judge(), "leaked")["observed"] == 1
-
-
-@pytest.mark.parametrize(
-    ("file", "name"), [("base.jsonl", "weak_baseline"), ("ft.jsonl", "degenerate_candidate")]
-)
-def test_a_model_that_calls_nothing_is_told_to_send_tools(
-    project: Project, file: str, name: str
-) -> None:
-    says(project, file, lambda i: f"I would look up number {i}.")
-    gate = ends(project.judge(), "fail")
-    mentions(check(gate, name), "--tool-call-parser")
-    if file == "base.jsonl":
-        assert "prompt" not in check(gate, name)["advice"]
-        assert gate["diagnosis"]["baseline"] == {"right": 30, "wrong": 30}
 
 
 def test_calls_are_shown_by_the_name_of_the_tool(project: Project) -> None:
