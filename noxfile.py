@@ -242,7 +242,7 @@ def oldest(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def pytest_9_0(session: nox.Session) -> None:
-    """Run a part of the suite with pytest 9.0, which ignores strict options (pytest#14442)."""
+    """Run a part of the suite with pytest 9.0."""
     install(session, "pytest==9.0.*", group="test")
     session.run(
         *("python", "-m", "pytest", "-q", "-n", "auto"),

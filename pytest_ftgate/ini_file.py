@@ -128,11 +128,6 @@ def reads_native() -> bool:
     return int(version("pytest").partition(".")[0]) >= 9
 
 
-def ignores_strict_addopts() -> bool:
-    """Return whether this pytest ignores ``--strict-...`` in addopts (pytest#14442)."""
-    return version("pytest").startswith("9.0.")
-
-
 def find_ini(folder: Path) -> IniFile | None:
     """Return the ini file that pytest will use: the nearest in this folder or above.
 

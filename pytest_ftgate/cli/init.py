@@ -23,7 +23,7 @@ from pytest_ftgate.data.rows import RowReader, paths_of
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.files import write_whole
 from pytest_ftgate.gate.inputs import build_metrics
-from pytest_ftgate.ini_file import IniFile, find_ini, ignores_strict_addopts
+from pytest_ftgate.ini_file import IniFile, find_ini
 from pytest_ftgate.models import is_built_in, unknown_provider
 from pytest_ftgate.text import plural, printable, suggestion, wrapped
 
@@ -380,16 +380,11 @@ def _test_file(ini: IniFile | None) -> Path:
 
 def ini_lines(ini: IniFile | None) -> list[str]:
     """Return the lines that an ini file lacks to make a gate required, in its language."""
-    keys = dict(_INI)
-    if ignores_strict_addopts():
-        del keys["addopts"]
-        keys |= {"strict_markers": "true", "strict_config": "true"}
-
     lines = []
-    for key, value in keys.items():
+    for key, value in _INI.items():
         if ini is not None and key in ini.values:
             continue
-        is_list = ini is not None and ini.path.suffix == ".toml" and value != "true"
+        is_list = ini is not None and ini.path.suffix == ".toml"
         lines.append(f"{key} = {json.dumps(value.split()) if is_list else value}")
     return lines
 

@@ -84,15 +84,10 @@ sys.meta_path.insert(0, _InstalledByteCode)
 
 
 def _report(text: str) -> str:
-    from pytest_ftgate.text import suggestion
-
     form, _, path = text.partition(":")
-    if not path:
-        raise ArgumentTypeError(f"expected FORMAT:PATH, got {text!r}")
-    if form not in _FORMATS:
-        known = f"one of {', '.join(_FORMATS)}"
-        near = suggestion(form, _FORMATS)
-        raise ArgumentTypeError(f"the format must be {known}, got {form!r}{near}")
+    if form not in _FORMATS or not path:
+        message = f"expected FORMAT:PATH with a format of {', '.join(_FORMATS)}"
+        raise ArgumentTypeError(f"{message}, got {text!r}")
     return text
 
 
@@ -184,18 +179,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini(
         "ftgate_required", "gates that must run and pass: names, or all", type="args", default=[]
     )
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_load_initial_conftests(
-    parser: pytest.Parser, args: list[Any]
-) -> Generator[None, object, object]:
-    """Refuse a misspelt option of ours once the conftest files have added theirs."""
-    result = yield
-    texts = [str(argument) for argument in args]  # pytest.main also takes paths
-    if any(text.startswith("--ftgate") for text in texts):
-        _ini_keys.refuse_misspelt(parser, texts)
-    return result
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

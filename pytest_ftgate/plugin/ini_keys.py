@@ -3,23 +3,26 @@
 A misspelled ``ftgate_required`` would require nothing.
 """
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pytest_ftgate import errors, ini_file
 from pytest_ftgate.gate.state import sign_of_ci
-from pytest_ftgate.text import excerpt, nearest
+from pytest_ftgate.text import one_line, suggestion
 
-_BARE = ("config", "state", "recordings", "required", "base_ref", "forbid_weakening")
-KEYS = tuple(f"ftgate_{name}" for name in _BARE)
+KEYS = (
+    "ftgate_config",
+    "ftgate_state",
+    "ftgate_recordings",
+    "ftgate_required",
+    "ftgate_base_ref",
+    "ftgate_forbid_weakening",
+)
 
 ALLOW_MISSING = "--ftgate-allow-missing"
-_STRICT = ("--strict-markers", "--strict-config")
 _PLANS = ("--ftgate-preview", "--ftgate-plan")
 _INFORMATION = (
     "collectonly",
@@ -44,62 +47,27 @@ def runs_no_test(config: pytest.Config) -> bool:
     return any(config.getoption(name, None) for name in _INFORMATION)
 
 
-def refuse_misspelt(parser: pytest.Parser, args: Sequence[str]) -> None:
-    """Raise :class:`UsageError` for an unknown option that is nearly one of ours.
-
-    pytest itself would not say which option is meant.
-    """
-    options, unknown = parser.parse_known_and_unknown_args(list(args))
-    ours = [name.replace("_", "-") for name in vars(options) if name.startswith("ftgate_")]
-    for argument in unknown:
-        option = argument.partition("=")[0]
-        if not option.startswith("--ftgate"):
-            continue
-
-        # The configuration takes a while to import.
-        from pytest_ftgate.config import GateKeys
-
-        key = option.removeprefix("--ftgate-").replace("-", "_")
-        if key in GateKeys.model_fields:
-            message = f"unknown option {option}: no option sets a key of a gate"
-            raise pytest.UsageError(f"{message}; write {key} in the marker or the gate file")
-        near = nearest(option.removeprefix("--"), ours)
-        if near is not None:
-            raise pytest.UsageError(f"unknown option {option}; did you mean '--{near}'?")
-
-
 def check_options(config: pytest.Config) -> None:
     """Refuse invalid options before any test is collected."""
-    for text in _refused(config):
-        raise pytest.UsageError(text)
-
-
-def _refused(config: pytest.Config) -> Iterator[str]:
     for option in config.getini("addopts"):
         if option.partition("=")[0] in (ALLOW_MISSING, *_PLANS):
             message = "is refused in addopts of the ini file"
-            yield f"{option} {message}: no required gate would be judged"
-        is_ignored = option in _STRICT and ini_file.ignores_strict_addopts()
-        if is_ignored and config.getini("ftgate_required"):
-            key = option.removeprefix("--").replace("-", "_")
-            fix = f"write {key} = true in the ini file in its place, or install pytest 9.1"
-            yield f"pytest 9.0 ignores {option} in addopts (pytest#14442): {fix}"
+            raise pytest.UsageError(f"{option} {message}: no required gate would be judged")
     for setting in config.getoption("override_ini") or ():
         if setting.startswith("ftgate_"):
             message = "is refused, because keys of pytest-ftgate come from files under review"
-            yield f"-o {setting} {message}: write it into the ini file"
+            raise pytest.UsageError(f"-o {setting} {message}: write it into the ini file")
 
-    reports = dict.fromkeys(config.getoption("--ftgate-report"))
-    paths = {os.path.realpath(report.partition(":")[2]) for report in reports}
-    if len(paths) < len(reports):  # the second report would silently replace the first
-        yield f"--ftgate-report={next(iter(reports))}: another report is written to the same file"
-    if any(report.startswith("html:") for report in reports) and find_spec("jinja2") is None:
-        yield "--ftgate-report=html needs Jinja2, which is not installed: pip install jinja2"
+    is_html = any(report.startswith("html:") for report in config.getoption("--ftgate-report"))
+    if is_html and find_spec("jinja2") is None:
+        message = "--ftgate-report=html needs Jinja2, which is not installed"
+        raise pytest.UsageError(f"{message}: pip install jinja2")
 
     sign = sign_of_ci()
     option = planning_option(config)
     if sign and option and config.getini("ftgate_required"):
-        yield f"{option} meets no gate of ftgate_required; the environment variable {sign} is set"
+        message = f"meets no gate of ftgate_required; the environment variable {sign} is set"
+        raise pytest.UsageError(f"{option} {message}")
 
 
 def check_ini_keys(config: pytest.Config, paths: Iterable[Path]) -> None:
@@ -124,57 +92,35 @@ def _problems(config: pytest.Config, file: ini_file.IniFile) -> Iterator[errors.
     is_chosen = file.path == config.inipath
     for header, values in file.tables.items():
         is_read = is_chosen and header == file.header and not is_foreign
-        for key, value in values.items():
+        for key in values:
             if key in KEYS and not is_read:
-                yield _unread(config, file, header, key, is_foreign=is_foreign)
+                yield _unread(config, file, key, header)
             elif key.lower().startswith("ftgate") and header in ini_file.HEADERS:
-                yield from _of_key(config, file, key, value, is_read=is_read)
+                yield from _of_key(config, file, key)
 
 
 def _unread(
-    config: pytest.Config, file: ini_file.IniFile, header: str, key: str, *, is_foreign: bool
+    config: pytest.Config, file: ini_file.IniFile, key: str, header: str
 ) -> errors.ConfigError:
     """Return the error of a key that pytest does not read: it would require nothing."""
-    text = f"this pytest does not read {header}"
-    fix = f"move the key to {file.header or 'the table of pytest'}"
-    if is_foreign:
-        fix = "install pytest 9"
-    elif config.inipath is not None and file.path != config.inipath:
-        read = errors.shown_path(config.inipath)
-        text = f"pytest does not read this file, because it reads {read}"
-        fix = "move our keys to that file"
-    return errors.ConfigError(text, where=file.where(key), cure=fix)
+    where = file.where(key)
+    if file.path == config.inipath or config.inipath is None:
+        fix = f"move the key to {file.header or 'the table of pytest'}"
+        if file.native and not ini_file.reads_native():
+            fix = "install pytest 9"
+        return errors.ConfigError(f"this pytest does not read {header}", where=where, cure=fix)
+    text = f"pytest does not read this file, because it reads {errors.shown_path(config.inipath)}"
+    return errors.ConfigError(text, where=where, cure="move our keys to that file")
 
 
 def _of_key(
-    config: pytest.Config, file: ini_file.IniFile, key: str, value: Any, *, is_read: bool
+    config: pytest.Config, file: ini_file.IniFile, key: str
 ) -> Iterator[errors.ConfigError]:
-    where = file.where(key)
+    """Yield what is wrong with a key that pytest reads, or that no plugin has."""
     try:
-        read = config.getini(key)
+        config.getini(key)
     except (ValueError, TypeError, pytest.UsageError) as error:
+        message = f"invalid value: {one_line(str(error))}"
         if isinstance(error.__cause__, KeyError):  # no plugin has such a key
-            near = nearest(key.lower().removeprefix("ftgate").strip("_-."), _BARE)
-            fix = f"known: {', '.join(KEYS)}"
-            if near is not None:
-                fix = f"did you mean ftgate_{near}?"
-            yield errors.ConfigError("unknown ini key", where=where, cure=fix)
-        elif is_read:
-            message = f"invalid value: {excerpt(str(value))}"
-            fix = "write the names as a list"
-            if key == "ftgate_forbid_weakening":
-                fix = "write true or false"
-            yield errors.ConfigError(message, where=where, evidence=str(error), cure=fix)
-        return
-
-    if is_read and isinstance(read, list) and any(map(_is_listed, read)):
-        names = " ".join(read)
-        for sign in ",[]":
-            names = names.replace(sign, " ")
-        fix = f"write one name after the other, without commas: {' '.join(names.split())}"
-        yield errors.ConfigError("a name has a comma", where=where, cure=fix)
-
-
-def _is_listed(name: str) -> bool:
-    """Return whether a name begins or ends with a sign of a list; a name may hold them itself."""
-    return name.startswith(("[", ",")) or name.endswith(",")
+            message = f"unknown ini key{suggestion(key, KEYS)}; known: {', '.join(KEYS)}"
+        yield errors.ConfigError(message, where=file.where(key))

@@ -5,7 +5,6 @@ import sys
 import pytest
 from gate_project import ALONE, Project
 
-from pytest_ftgate import ini_file
 from pytest_ftgate.plugin.ini_keys import KEYS
 
 READS_NATIVE = pytest.version_tuple >= (9,)
@@ -27,8 +26,7 @@ SLIPS = {  # a line, and what is meant
     "FTGATE_REQUIRED = all": "ftgate_required",
     "ftgate-required = all": "ftgate_required",
     "ftgate_threshold = all": "ftgate_config",
-    "ftgate_forbid_weakening = tru": "true",
-    "ftgate_forbid_weakening = fasle": "false",
+    "ftgate_forbid_weakening = tru": "truth value 'tru'",
 }
 REFUSED: list[tuple[str, str, tuple[str, ...]]] = [
     *(
@@ -43,8 +41,6 @@ REFUSED: list[tuple[str, str, tuple[str, ...]]] = [
         ("pytest.ini", f"[pytest]\n{line}\n", (":2", line.partition(" ")[0], near))
         for line, near in SLIPS.items()
     ),
-    ("pytest.ini", "[pytest]\nftgate_required = a, b\n", (":2", "comma", "a b")),
-    ("pytest.ini", "[pytest]\nftgate_required = ['a', 'b']\n", (":2", "comma", "a b")),
     # where pytest does not read it
     ("pytest.ini", "[pytest]\n[tool:pytest]\nftgate_required = all\n", (":3", "ftgate_required")),
     (
@@ -59,7 +55,7 @@ if READS_NATIVE:
         (
             "pyproject.toml",
             f"{NATIVE}ftgate_requird = 'all'\n",
-            (":2", "did you mean ftgate_required"),
+            (":2", "did you mean 'ftgate_required'"),
         ),
         ("pytest.toml", "[pytest]\nftgate_required = 'all'\n", (":2", "ftgate_required")),
         (
@@ -147,7 +143,7 @@ def test_an_unknown_key_of_a_file_that_another_one_hides_ends_the_run(project: P
     project.file("pyproject.toml", f"{OLD}ftgate_requird = 'all'\n")
     result = project.run()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*pyproject.toml:2: ftgate_requird*", "*ftgate_required?"])
+    result.stderr.fnmatch_lines(["*pyproject.toml:2: ftgate_requird*"])
 
 
 def test_a_key_of_another_plugin_is_its_own_and_all_of_ours_are_known(
@@ -164,56 +160,9 @@ def test_a_key_of_another_plugin_is_its_own_and_all_of_ours_are_known(
     assert set(registered) <= set(KEYS)
 
 
-STRICT = "addopts = --strict-markers --strict-config\n"
-
-
-@pytest.mark.parametrize(("version", "lines", "refused"), [
-    ("9.0.2", f"{STRICT}ftgate_required = all\n", True),
-    ("9.0.2", "strict_markers = true\nstrict_config = true\nftgate_required = all\n", False),
-    ("9.0.2", STRICT, False),
-    ("9.1.0", f"{STRICT}ftgate_required = all\n", False),
-    ("8.4.2", f"{STRICT}ftgate_required = all\n", False),
-])  # fmt: skip
-def test_strict_options_that_pytest_9_0_ignores_are_a_usage_error(
-    pytester: pytest.Pytester,
-    monkeypatch: pytest.MonkeyPatch,
-    version: str,
-    lines: str,
-    refused: bool,
-) -> None:
-    """Where gates are required, a misspelt marker or key of pytest must not be green."""
-    monkeypatch.setattr(ini_file, "version", lambda _: version)
-    pytester.makeini(f"[pytest]\n{lines}")
-    if not refused:
-        pytester.parseconfigure(*ALONE)
-        return
-    with pytest.raises(pytest.UsageError) as caught:
-        pytester.parseconfigure(*ALONE)
-    assert "strict_markers = true" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("option", "near"),
-    [
-        ("--ftgate-reports=json:x", "report"),
-        ("--ftgate-ofline", "offline"),
-        ("--ftgate-dataset", ""),
-    ],
-)
-def test_a_misspelt_option_is_told_the_one_that_is_meant(
-    project: Project, option: str, near: str
-) -> None:
-    result = project.run(option)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert (f"did you mean '--ftgate-{near}'?" in result.stderr.str()) is bool(near)
-
-
-@pytest.mark.parametrize("key", ["margin", "max-drop"])
-def test_a_requirement_has_no_option(project: Project, key: str) -> None:
-    result = project.run(f"--ftgate-{key}=0.1")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    name = key.replace("-", "_")
-    result.stderr.fnmatch_lines([f"*unknown option --ftgate-{key}: *; write {name} in the marker*"])
+@pytest.mark.parametrize("option", ["--ftgate-ofline", "--ftgate-margin=0.1"])
+def test_an_unknown_option_is_a_usage_error(project: Project, option: str) -> None:
+    assert project.run(option).ret == pytest.ExitCode.USAGE_ERROR
 
 
 def test_an_option_of_a_conftest_is_its_own(project: Project) -> None:

@@ -30,22 +30,12 @@ def test_a_report_after_one_that_cannot_be_written_is_not_green(project: Project
     assert report.unjudged[0].reason.startswith("the html report could not be written: ")
 
 
-@pytest.mark.parametrize(
-    ("written", "message"),
-    [
-        *(
-            (report, f"*--ftgate-report: *'{report.removesuffix(':x')}*'")
-            for report in ("markdown:", "pdf:x", "json:", "json")
-        ),
-        # two reports in one file
-        ("json:out --ftgate-report=html:./out", "*--ftgate-report=json:out: *"),
-    ],
-)
-def test_a_bad_report_is_refused_at_once(project: Project, written: str, message: str) -> None:
+@pytest.mark.parametrize("report", ["markdown:", "pdf:x", "json:", "json"])
+def test_a_bad_report_is_refused_at_once(project: Project, report: str) -> None:
     project.gate_test()
-    result = project.run(*f"--ftgate-report={written}".split())
+    result = project.run(f"--ftgate-report={report}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([message])
+    result.stderr.fnmatch_lines([f"*--ftgate-report: *'{report}'"])
 
 
 def test_the_job_summary_of_github_is_shared_with_other_commands(

@@ -14,7 +14,6 @@ import pytest
 from gate_project import NATIVE_TOML, label, read_jsonl, write_jsonl
 
 from pytest_ftgate.checks.audit import check_test_set
-from pytest_ftgate.cli import init as cli_init
 from pytest_ftgate.cli.init import ini_lines, look, propose, write_project
 from pytest_ftgate.config import load_gate_file, resolve_gate
 from pytest_ftgate.data import load_examples
@@ -261,7 +260,6 @@ TOML = ['required_plugins = ["pytest-ftgate"]', 'addopts = ["--strict-markers", 
 def test_an_ini_file_is_left_alone_and_what_it_lacks_is_printed(
     folder, monkeypatch, name, content, lines, place
 ):
-    monkeypatch.setattr(cli_init, "ignores_strict_addopts", lambda: False)
     (folder / name).write_text(content)
     (folder / place).mkdir(exist_ok=True)
     furnish(folder / place)
@@ -281,18 +279,6 @@ def test_an_ini_file_is_left_alone_and_what_it_lacks_is_printed(
         (folder / name).write_text("\n".join([content or "[pytest]", *printed]))
         assert ini_lines(find_ini(folder)) == []
         assert "exists. Set" not in init(models=RECORDED, force=True)
-
-
-@pytest.mark.parametrize(("name", "content"), [
-    ("pytest.ini", ""), ("pyproject.toml", "[tool.pytest.ini_options]\n"),
-    pytest.param("pytest.toml", "", marks=NATIVE_TOML),
-])  # fmt: skip
-def test_pytest_9_0_which_ignores_strict_options_is_given_keys(folder, monkeypatch, name, content):
-    monkeypatch.setattr(cli_init, "ignores_strict_addopts", lambda: True)
-    (folder / name).write_text(content)
-    lines = ini_lines(find_ini(folder))
-    assert lines[-2:] == ["strict_markers = true", "strict_config = true"]
-    assert not [line for line in lines if line.startswith("addopts")]
 
 
 def test_an_ini_file_that_cannot_be_read_is_an_error(folder):
