@@ -82,7 +82,6 @@ _WITHHELD = (
     ("filtered", re.compile("filter|safety|blocked|prohibited|guardrail")),
 )
 _FAILED = re.compile("error|abort|cancel|fail|timeout|timedout|insufficient")
-_ENDING = re.compile("(?:finish|done)_?(?:reason|details)$|^incomplete_details$", re.IGNORECASE)
 
 COUNTS = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens")
 """The token counts of a :class:`Completion`."""
@@ -110,8 +109,6 @@ def finish_of(reason: object) -> str:
 
     Under any other word that is not usual for a whole answer it is cut off.
     """
-    if isinstance(reason, Mapping):
-        reason = reason.get("type", reason)
     word = re.sub(r"[\W_]", "", str(reason)).lower()
 
     if _WHOLE.fullmatch(word):
@@ -120,16 +117,6 @@ def finish_of(reason: object) -> str:
         if words.search(word):
             return finish
     return "cut_off"
-
-
-def finish_in(*objects: Mapping[str, Any]) -> str:
-    """Return how an answer ended, by the first of its endings that is not a whole answer."""
-    for facts in objects:
-        for key, value in facts.items():
-            finish = finish_of(value) if _ENDING.search(key) else "stop"
-            if finish != "stop":
-                return finish
-    return "stop"
 
 
 class Prediction(NamedTuple):

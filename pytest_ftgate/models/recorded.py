@@ -386,13 +386,9 @@ def _completion(
         output,
         latency_s=facts.get("latency_s"),
         reasoning=facts.get("reasoning"),
-        finish=facts.get("finish") or _finish_in(row),
+        finish=facts.get("finish") or protocol.finish_of(row.get("finish_reason")),
         **tokens,
     )
-
-
-def _finish_in(row: Mapping[str, Any]) -> str:
-    return protocol.finish_in(row, {"finish_reason": row.get("stop_reason")})
 
 
 def _failure_in(row: Mapping[str, Any]) -> str | None:
@@ -411,7 +407,7 @@ def _failure_in(row: Mapping[str, Any]) -> str | None:
         if protocol.is_count(status) and status >= 400:
             return f"{name}: {status}"
 
-    if row.get("finish") is None and _finish_in(row) == "failed":
+    if row.get("finish") is None and protocol.finish_of(row.get("finish_reason")) == "failed":
         return "its finish reason is an error"
     return None
 

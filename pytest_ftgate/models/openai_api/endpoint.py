@@ -5,11 +5,9 @@ Compatible servers differ.
 
 import json
 import re
-import zlib
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from functools import partial
 from socket import gaierror
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -17,38 +15,14 @@ from urllib.parse import urlsplit
 from pytest_ftgate import clock, errors
 from pytest_ftgate.data.messages import calls_text
 from pytest_ftgate.data.strict_json import object_of
-from pytest_ftgate.models.protocol import Completion, finish_in, is_count
+from pytest_ftgate.models.protocol import Completion, finish_of, is_count
 from pytest_ftgate.secrets import redacted
 from pytest_ftgate.text import excerpt
 
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
-_CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
-_CONTEXT_WORDS = re.compile(
-    r"maximum context length|context (length|window|size) (is )?exceeded"
-    r"|exceeds the (available |model's )?context",
-    re.IGNORECASE,
-)
 _FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
 _NOT_BEGUN = frozenset({409, 425, 429, 503})  # refusals that may pass and cost nothing
-# DeepSeek's reasoning_content, OpenRouter's reasoning, and others
-_REASONING = re.compile("reason|think|thought")
-_NO_REASONING = frozenset(
-    (
-        "role",
-        "content",
-        "refusal",
-        "tool_calls",
-        "function_call",
-        "name",
-        "id",
-        "type",
-        "object",
-        "index",
-    )
-)
-_REASONED = re.compile(r'reasoning_tokens": [1-9]')
-_OF_TEXT = ("text", "output_text")
-_SHOWN_BYTES = 60  # of a body that is nested too deeply
+_REASONING = ("reasoning_content", "reasoning")  # of DeepSeek and vLLM, and of OpenRouter
 _SHORTEST_KEY = 8
 """The least length of a key that is a secret, and no placeholder such as EMPTY."""
 
@@ -110,18 +84,14 @@ def read_body(content: bytes, endpoint: Endpoint) -> Completion:
 
     Raise :class:`ModelError` if it holds none.
     """
-    advice = "check base_url: an API ends in /v1"
     try:
         body = json.loads(content)
-        return read_answer(body, endpoint)
-    except RecursionError:
-        message = "the endpoint's answer is nested too deeply"
-        start = content[:_SHOWN_BYTES].decode(errors="replace")
-        raise endpoint.error(message, kind="unreadable", answer=start, cure=advice) from None
-    except ValueError:  # it may have been truncated
+    except (ValueError, RecursionError):  # it may have been truncated
         message = "the endpoint answered with something that is not JSON"
         text = content.decode(errors="replace") or "an empty answer"
+        advice = "check base_url: an API ends in /v1"
         raise endpoint.error(message, retryable=True, answer=text, cure=advice) from None
+    return read_answer(body, endpoint)
 
 
 def read_answer(body: object, endpoint: Endpoint) -> Completion:
@@ -136,9 +106,7 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
         choice = object_of(choices[0])
     error = data.get("error") or choice.get("error")
     if error:  # routers report a provider's failure so, as HTTP 200
-        code = object_of(error).get("code")
-        status = code if is_count(code) and code >= 400 else 200
-        return read_refusal(status, json.dumps({"error": error}, ensure_ascii=False), endpoint, {})
+        return read_refusal(200, error, endpoint, {})
 
     message = choice.get("message")
     content = _texts(message.get("content")) if isinstance(message, Mapping) else None
@@ -151,13 +119,10 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
     # A router may have asked another model than the gate names.
     _check_served(data.get("model"), endpoint)
 
-    finish = finish_in(choice, data, {"finish_reason": data.get("status")})
+    finish = finish_of(choice.get("finish_reason"))
     if finish == "failed":
-        ending = {name: value for name, value in choice.items() if name not in ("index", "message")}
-        if data.get("status") is not None:
-            ending["status"] = data["status"]
         problem = "the endpoint ended the answer with an error"
-        raise endpoint.error(problem, retryable=True, answer=ending)
+        raise endpoint.error(problem, retryable=True, answer=choice["finish_reason"])
 
     answer = _completion(object_of(message), *content, finish, object_of(data.get("usage")))
     if _holds_key(answer, endpoint):
@@ -185,12 +150,14 @@ def _completion(
     usage: Mapping[str, Any],
 ) -> Completion:
     """Return the answer in a message whose content is this text, and this reasoning before it."""
-    is_silent = not text.strip()
-    reasoning = _reasoning_in(message, reasoning, is_silent=is_silent)
+    for key in _REASONING:
+        value = message.get(key)
+        # vLLM gives one text under two names.
+        if isinstance(value, str) and value and value not in reasoning:
+            reasoning.append(value)
 
     refusal = message.get("refusal")
-    function_call = message.get("function_call")  # as older models call
-    calls = [function_call] if function_call else message.get("tool_calls")
+    calls = message.get("tool_calls")
     if isinstance(refusal, str) and refusal:
         finish = "refusal"
         text = text or refusal
@@ -198,30 +165,9 @@ def _completion(
         if text:  # what is said beside the calls
             reasoning.append(text)
         text = calls_text(calls)
-    elif finish == "stop" and is_silent and _REASONED.search(json.dumps(usage)):
-        finish = "cut_off"  # all that it wrote is hidden
 
     counts = _counts(usage)
     return Completion(text, **counts, finish=finish, reasoning="\n".join(reasoning) or None)
-
-
-def _reasoning_in(
-    message: Mapping[str, Any], reasoning: list[str], *, is_silent: bool
-) -> list[str]:
-    """Return the reasoning in the content and in the other keys of a message.
-
-    In a message without an answer, whatever else it holds is reasoning.
-    """
-    values = []
-    for key, value in message.items():
-        is_reasoning = _REASONING.search(key) or (is_silent and key not in _NO_REASONING)
-        if is_reasoning and value:
-            values.append(value)
-    # vLLM gives one text under two names, OpenRouter as text and in parts.
-    texts = [*reasoning, *(value for value in values if isinstance(value, str))]
-    if texts:
-        return list(dict.fromkeys(texts))
-    return [json.dumps(value, ensure_ascii=False) for value in values]
 
 
 def _counts(usage: Mapping[str, Any]) -> dict[str, Any]:
@@ -255,7 +201,7 @@ def _texts(content: object) -> tuple[str, list[str]] | None:
             inner = _texts(item.get("thinking"))
             if inner and inner[0]:
                 reasoning.append(inner[0])
-        elif item.get("type") in _OF_TEXT and isinstance(item.get("text"), str):
+        elif item.get("type") == "text" and isinstance(item.get("text"), str):
             text += item["text"]
         else:
             return None
@@ -264,19 +210,17 @@ def _texts(content: object) -> tuple[str, list[str]] | None:
 
 _MONTH = r"(?:0[1-9]|1[0-2])"
 _DAY = r"(?:0[1-9]|[12]\d|3[01])"
-_NAME = re.compile(
+_VERSION = re.compile(
     # gpt-4.1-2025-04-14, claude-sonnet-4-20250514, gpt-4-0613, mistral-large-2407,
     # gemini-2.0-flash-001
-    rf"(.*?)(?:[-@](20\d\d-?{_MONTH}(?:-?{_DAY})?|{_MONTH}-?{_DAY}|2\d{_MONTH}|00\d|latest))?"
-    r"(?:[-.](i?q\d\w*|f16|bf16|f32|fp8|fp16|awq|gptq|mlx))?",
-    re.DOTALL,
+    rf"[-@](?:20\d\d-?{_MONTH}(?:-?{_DAY})?|{_MONTH}-?{_DAY}|2\d{_MONTH}|00\d)(?=:|$)"
+    r"|[-.](?:i?q\d\w*|f16|bf16|f32|fp8|fp16|awq|gptq|mlx)$"
 )
-"""The parts of a model's name: its stem, the date of a snapshot, and the format of the weights."""
+"""The date of a snapshot, which may stand before the name of a fine-tune, or a quantization."""
 _ENDING = re.compile(
-    r"(?:[.-](?:gguf|ggml|bin|safetensors))?"
     # of OpenRouter: how a call is routed or billed
-    r"(?::(?:free|nitro|floor|extended|online|exacto|beta))?"
-    r"(?::latest)?$"
+    r"(?:[.-](?:gguf|ggml|bin|safetensors))?(?::(?:free|nitro|floor|extended|online|exacto|beta))?"
+    r"(?:[:-]latest)?$"
 )
 
 
@@ -297,52 +241,20 @@ def _check_served(served: object, endpoint: Endpoint) -> None:
     raise endpoint.error(message, kind="unreadable", cure=advice)
 
 
-class _ModelName(NamedTuple):
-    """A model's name, or the text between two colons of it."""
-
-    stem: str
-    date: str  # of a snapshot; empty where there is none, or ``latest``
-    format: str  # of the weights
-
-    def may_be(self, name: "_ModelName") -> bool:
-        """Return whether two names have the same stem, and no other date or format."""
-        if self.stem != name.stem:
-            return False
-        return _agree(self.date, name.date) and _agree(self.format, name.format)
-
-
-def _agree(first: str, second: str) -> bool:
-    return first == second or not first or not second
-
-
 def is_same(asked: str, served: str) -> bool:
     """Return whether two names may be of one model.
 
-    The provider or folder before a name does not count. The date of a snapshot and a file's format
-    may be left out on one side. The served name may have a tag that the other lacks. A fine-tune is
-    never its base model.
+    The provider or folder before a name, and a file's ending, do not count. The date of a snapshot
+    and a quantization may be left out on one side.
     """
-    asked_names = _names_in(asked)
-    served_names = _names_in(served)
-    if len(asked_names) > len(served_names):
-        return False
-    is_tuned = "ft" in (asked_names[0].stem, served_names[0].stem)
-    if is_tuned and len(asked_names) < len(served_names):
-        return False
-    pairs = zip(asked_names, served_names, strict=False)
-    return all(name.may_be(served_name) for name, served_name in pairs)
+    asked = _plain_name(asked)
+    served = _plain_name(served)
+    return asked in (served, _VERSION.sub("", served)) or served == _VERSION.sub("", asked)
 
 
-def _names_in(name: str) -> list[_ModelName]:
-    """Return what a name has between its colons, each taken apart."""
+def _plain_name(name: str) -> str:
     last = re.split(r"[/\\]", name.strip().rstrip("/\\").casefold())[-1]
-    names = []
-    for text in _ENDING.sub("", last).split(":"):
-        match = _NAME.fullmatch(text)
-        assert match is not None  # the pattern matches every text
-        stem, date, form = match.groups("")
-        names.append(_ModelName(stem, date.replace("-", "").removeprefix("latest"), form))
-    return names
+    return _ENDING.sub("", last)
 
 
 def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) -> errors.ModelError:
@@ -359,48 +271,20 @@ def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) ->
         advice = "raise timeout_s, or lower concurrency"
         return endpoint.error(message, retryable=True, kind="timeout", cure=advice)
 
-    report = partial(endpoint.error, answer=f"{name}: {str(root) or 'the connection was closed'}")
-    if "CertVerification" in name or "CertificateError" in name:
-        message = "the certificate of the endpoint is not valid for it, or its authority is unknown"
-        advice = (
-            "name the authority's certificate in the environment variable SSL_CERT_FILE, or "
-            "correct base_url"
-        )
-        return report(message, kind="unreachable", fatal=True, unpaid=True, cure=advice)
-    if isinstance(root, zlib.error) or name.endswith(("DecodingError", "ContentEncodingError")):
-        message = "the endpoint's answer cannot be decompressed"
-        advice = "find out what compresses its answers: the server, or a proxy before it"
-        return report(message, retryable=True, kind="unreadable", cure=advice)
-
-    causes = getattr(root, "exceptions", (root,))  # of several addresses of one host
-    is_refused = all(isinstance(cause, ConnectionRefusedError) for cause in causes)
     # A call that was never sent cannot have cost anything.
-    is_unconnected = is_refused or isinstance(root, gaierror) or name == "ConnectError"
+    is_unconnected = isinstance(root, ConnectionRefusedError | gaierror)
+    is_unconnected = is_unconnected or type(error).__name__ == "ConnectError"
     message = "the endpoint dropped the connection"
     if is_unconnected:
         message = "cannot connect to the endpoint"
-    advice = "check base_url, and that the server is running"
-    proxy = _proxy_before(endpoint)
-    if proxy:
-        advice += (
-            f"; the environment sends calls to it through the proxy {proxy}, unless NO_PROXY names "
-            "its host"
-        )
-    return report(message, retryable=True, kind="unreachable", unpaid=is_unconnected, cure=advice)
-
-
-def _proxy_before(endpoint: Endpoint) -> str | None:
-    """Return the host of the proxy that the environment names for this endpoint.
-
-    Return None if there is none.
-    """
-    from urllib.request import getproxies, proxy_bypass
-
-    proxies = getproxies()
-    proxy = proxies.get(urlsplit(endpoint.base_url).scheme) or proxies.get("all")
-    if proxy is None or proxy_bypass(endpoint.host):
-        return None
-    return urlsplit(proxy).netloc.rpartition("@")[2] or "that it names"
+    return endpoint.error(
+        message,
+        answer=f"{name}: {str(root) or 'the connection was closed'}",
+        retryable=True,
+        kind="unreachable",
+        unpaid=is_unconnected,
+        cure="check base_url, and that the server is running",
+    )
 
 
 def root_cause(error: BaseException) -> BaseException:
@@ -410,42 +294,29 @@ def root_cause(error: BaseException) -> BaseException:
 
 
 def read_refusal(
-    status: int, body: str, endpoint: Endpoint, headers: Mapping[str, str]
+    status: int, error: object, endpoint: Endpoint, headers: Mapping[str, str]
 ) -> Completion:
     """Return the empty answer of a content filter that rejected a request.
 
     Raise what any other refusal means.
 
-    A refused key, an exhausted quota, an unknown model and a prompt that is too long end the run.
-    Another refusal may be about this example alone: the run goes on, unless the model's first
-    requests all end so.
+    A refused key, an exhausted quota and an unknown model end the run. Another refusal may be about
+    this example alone: the run goes on, unless the model's first requests all end so.
 
     Args:
-        body: untrusted; compatible servers mix up ``code`` and ``type`` of its error, and send
-            other forms.
+        error: untrusted; compatible servers mix up ``code`` and ``type`` of it, and send other
+            forms.
         headers: with names in lower case.
     """
-    try:
-        data = object_of(json.loads(body))
-    except (ValueError, RecursionError):
-        data = {}
-    error = object_of(data.get("error", data))
-    codes = {code for code in (error.get("code"), error.get("type")) if isinstance(code, str)}
+    facts = object_of(error)
+    codes = {code for code in (facts.get("code"), facts.get("type")) if isinstance(code, str)}
     if status == 400 and codes & _FILTER_CODES:
         return Completion("", finish="filtered")
 
-    message = body
-    if isinstance(error.get("message"), str):
-        message = error["message"]
-    if isinstance(error.get("param"), str):
-        message += f" (param {error['param']})"
-    refusal = _refusal(status, codes, message, endpoint, headers)
-    url = f"{urlsplit(endpoint.base_url).scheme}://{endpoint.host}"
-    if refusal.is_page:
-        message = ""
-    raise errors.ModelError(
-        f"HTTP {status} from {url}: {refusal.problem}",
-        evidence=endpoint.quoted(message) or None,
+    refusal = _refusal(status, codes, endpoint, headers)
+    raise endpoint.error(
+        f"HTTP {status}: {refusal.problem}",
+        answer=facts.get("message", error),
         cure=refusal.advice,
         **refusal.facts,
     )
@@ -457,92 +328,60 @@ class _Refusal(NamedTuple):
     problem: str
     advice: str | None
     facts: Mapping[str, Any] = {"unpaid": True, "fatal": True}
-    is_page: bool = False  # its body is for people
 
 
 def _refusal(
-    status: int,
-    codes: Set[str],
-    message: str,
-    endpoint: Endpoint,
-    headers: Mapping[str, str],
+    status: int, codes: Set[str], endpoint: Endpoint, headers: Mapping[str, str]
 ) -> _Refusal:
-    """Return what a response without an answer means: its status, error codes and message."""
-    model = endpoint.model
+    """Return what a response without an answer means: its status and error codes."""
     if codes & _QUOTA_CODES or status == 402:
-        payer = f"the key in {endpoint.key_env}" if endpoint.key_env else "this endpoint"
         advice = "raise the quota or add credit in the provider's console"
-        return _Refusal(f"the quota of {payer} is exhausted", advice)
+        return _Refusal("the quota is exhausted", advice)
 
-    if status == 401 and not endpoint.key_env:
-        advice = "name the environment variable that holds it: api_key_env: NAME"
-        return _Refusal("the endpoint needs a key, and the gate names none", advice)
     if status == 401:
-        advice = f"set {endpoint.key_env} to a key that may use {model!r}"
-        return _Refusal(f"the key in {endpoint.key_env} was refused", advice)
+        advice = "name the environment variable that holds the key: api_key_env: NAME"
+        if endpoint.key_env:
+            advice = f"set {endpoint.key_env} to a key that may use {endpoint.model!r}"
+        return _Refusal("the endpoint needs a valid key", advice)
 
     if status == 404:
-        url = urlsplit(endpoint.base_url)
-        path = f"{url.scheme}://{endpoint.host}{url.path}/chat/completions"
         advice = (
             f"at {endpoint.source}: check the model's name, and base_url, which usually ends in /v1"
         )
-        return _Refusal(f"the model {model!r} or the path is unknown: {path}", advice)
-
-    if status in (400, 413, 422) and (codes & _CONTEXT_CODES or _CONTEXT_WORDS.search(message)):
-        advice = "shorten the system message, the few-shot examples or the inputs"
-        return _Refusal(f"a prompt is longer than the context of {model!r}", advice)
+        return _Refusal(f"the model {endpoint.model!r} or the path is unknown", advice)
 
     # A redirect to another host would take the key and the prompts there.
     if 300 <= status < 400:
-        host = _host_in(headers, endpoint)
-        problem = f"the endpoint redirects to {host}, and redirects are not followed"
+        location = endpoint.quoted(headers.get("location", "another URL"))
+        problem = f"redirects are not followed, and this one is to {location}"
         advice = f"at {endpoint.source}: check base_url, and write the URL that answers"
-        return _Refusal(problem, advice, is_page=True)
+        return _Refusal(problem, advice)
 
+    # After these the same request may succeed.
     if status in _NOT_BEGUN or status == 408 or status >= 500 or status < 400:
-        return _passing(status, headers)
+        facts = {
+            "retryable": True,
+            "kind": "busy" if status in (429, 503) else "other",
+            "unpaid": status in _NOT_BEGUN,
+            "retry_after_s": retry_after_s(headers, clock.wall()),
+        }
+        if status == 429:
+            advice = "lower concurrency, or set requests_per_minute"
+            return _Refusal("the endpoint limits the rate of calls", advice, facts)
+        return _Refusal("the endpoint failed", None, facts)
 
     advice = (
         "check params and the prompt, which are sent as written, and that the key may use "
-        f"{model!r}"
+        f"{endpoint.model!r}"
     )
     return _Refusal("the request was refused", advice, {"unpaid": True, "kind": "refused"})
-
-
-def _passing(status: int, headers: Mapping[str, str]) -> _Refusal:
-    """Return a refusal after which the same request may succeed."""
-    facts = {
-        "retryable": True,
-        "kind": "busy" if status in (429, 503) else "other",
-        "unpaid": status in _NOT_BEGUN,
-        "retry_after_s": retry_after_s(headers, clock.wall()),
-    }
-    if status == 429:
-        advice = "lower concurrency, or set requests_per_minute"
-        return _Refusal("the endpoint limits the rate of calls", advice, facts)
-    return _Refusal("the endpoint failed", None, facts)
-
-
-def _host_in(headers: Mapping[str, str], endpoint: Endpoint) -> str:
-    """Return the host that a redirect names; the endpoint's own for a path."""
-    try:
-        netloc = urlsplit(headers.get("location", "")).netloc
-    except ValueError:
-        netloc = "an invalid URL"
-    return endpoint.quoted(netloc.rpartition("@")[2], 120) or endpoint.host
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     """Return the seconds that a response asks to wait, by its ``Retry-After``.
 
     ``None``: it does not say.
-
-    Azure and OpenAI have milliseconds in ``retry-after-ms``, which is more exact.
     """
-    milliseconds = headers.get("retry-after-ms", "").strip()
-    if _SECONDS_WRITTEN.fullmatch(milliseconds):
-        return min(float(milliseconds), _MOST_S) / 1000
     text = headers.get("retry-after", "").strip()
     if _SECONDS_WRITTEN.fullmatch(text):
         return min(float(text), _MOST_S)

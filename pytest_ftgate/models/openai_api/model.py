@@ -15,6 +15,7 @@ from pytest_ftgate import errors
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.config.model_keys import PUBLIC_ENDPOINT
 from pytest_ftgate.data import Example, canonical_json, messages
+from pytest_ftgate.data.strict_json import json_or, object_of
 from pytest_ftgate.guarded import guarded, is_cancelled_from_outside
 from pytest_ftgate.models.openai_api import endpoint as api
 from pytest_ftgate.models.price import table_price, written_price
@@ -165,7 +166,9 @@ class ChatClient:
 
         if not response.is_success:
             text = content.decode(errors="replace")
-            return api.read_refusal(response.status_code, text, self._endpoint, response.headers)
+            data = object_of(json_or(text))
+            refusal = data.get("error", data) or text
+            return api.read_refusal(response.status_code, refusal, self._endpoint, response.headers)
         return api.read_body(content, self._endpoint)
 
     async def _read(self, response: "httpx2.Response") -> bytes:

@@ -1,7 +1,6 @@
 """What an endpoint's answers and refusals come to."""
 
 import json
-import ssl
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from email.utils import formatdate
@@ -15,7 +14,6 @@ from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion
 from pytest_ftgate.models.openai_api.endpoint import (
     Endpoint,
-    failure,
     is_same,
     read_answer,
     retry_after_s,
@@ -42,8 +40,6 @@ THOUGHT = {
     "thinking": [{"type": "text", "text": "hm "}, {"type": "text", "text": "so"}],
 }
 
-
-THOUGHT_ABOUT = {"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 9}}
 
 # --- answers -------------------------------------------------------------------------------------------------
 
@@ -79,27 +75,13 @@ THOUGHT_ABOUT = {"completion_tokens": 9, "completion_tokens_details": {"reasonin
             Completion('[{"arguments":{},"name":"f"}]'),
         ),
         (body(None, tool_calls=[{}]), Completion("[{}]")),
-        (
-            body(None, function_call=CALL["function"]),
-            Completion('[{"arguments":{"x":1},"name":"f"}]'),
-        ),
-        (body("hi", function_call=None), Completion("hi")),
         (body("hi", reasoning_content="so"), Completion("hi", reasoning="so")),
         (body("hi", reasoning="so"), Completion("hi", reasoning="so")),
-        (body("hi", reasoning={"effort": 1}), Completion("hi", reasoning='{"effort": 1}')),
         (body("hi", reasoning={}, reasoning_details=[], annotations=[1]), Completion("hi")),
         (
-            body("hi", reasoning="so", reasoning_details=[{"text": "so"}]),
+            body("hi", reasoning="so", reasoning_content="so"),
             Completion("hi", reasoning="so"),
         ),
-        (
-            body(None, thinking_blocks=[{"thinking": "so"}]),
-            Completion("", reasoning='[{"thinking": "so"}]'),
-        ),
-        (body("", cot="so", name="m", annotations=[]), Completion("", reasoning="so")),
-        (body("", usage=THOUGHT_ABOUT), Completion("", output_tokens=9, finish="cut_off")),
-        (body("hi", usage=THOUGHT_ABOUT), Completion("hi", output_tokens=9)),
-        (body("", usage={"reasoning_tokens": 0}), Completion("")),
         ({"choices": [*body("one")["choices"], *body("two")["choices"]]}, Completion("one")),
     ],
 )
@@ -119,8 +101,8 @@ ENDINGS = {
 }
 WAYS = [(word, finish) for finish, words in ENDINGS.items() for word in words.split()]
 OTHER_WAYS = [
-    *((reason, "stop") for reason in (None, "", {"type": "stop", "matched": 7}, ["stop"], 1)),
-    *((reason, "cut_off") for reason in ({"type": "max_tokens"}, 2, True)),
+    *((reason, "stop") for reason in (None, "", ["stop"], 1)),
+    *((reason, "cut_off") for reason in (2, True)),
 ]
 
 
@@ -129,36 +111,12 @@ def test_only_an_ending_that_is_known_as_whole_is_one(reason, finish):
     assert finish_of(reason) == finish
 
 
-@pytest.mark.parametrize(
-    ("choice", "beside", "finish"),
-    [
-        ({"native_finish_reason": "MAX_TOKENS"}, {}, "cut_off"),
-        (
-            {"native_finish_reason": "end_turn"},
-            {"status": "completed", "incomplete_details": None},
-            "stop",
-        ),
-        ({"finish_details": {"type": "max_tokens"}}, {}, "cut_off"),
-        ({}, {"status": "incomplete"}, "cut_off"),
-        ({}, {"incomplete_details": {"reason": "content_filter"}}, "filtered"),
-        # vLLM: the text that the answer stopped at
-        ({"stop_reason": "###"}, {"status": 200}, "stop"),
-    ],
-)
-def test_an_answer_ends_by_all_that_is_said_of_it(choice, beside, finish):
-    data = body("hi")
-    data["choices"][0].update(choice)
-    assert read_answer({**data, **beside}, HERE).finish == finish
-
-
-@pytest.mark.parametrize("beside", [{}, {"status": "failed"}])
 @pytest.mark.parametrize("content", ["hi", "", None])
-def test_an_answer_that_ends_in_an_error_is_a_failed_call(content, beside):
-    data = {**body(content, "stop" if beside else "error"), **beside}
+def test_an_answer_that_ends_in_an_error_is_a_failed_call(content):
     with pytest.raises(ModelError, match="ended the answer with an error") as caught:
-        read_answer(data, HERE)
+        read_answer(body(content, "error"), HERE)
     assert (caught.value.retryable, caught.value.kind, caught.value.fatal) == (True, "other", False)
-    assert ("failed" if beside else "error") in caught.value.evidence
+    assert "error" in caught.value.evidence
 
 
 NO_COUNTS = {
@@ -226,12 +184,13 @@ def test_a_body_that_is_no_chat_completion(data):
     ("error_body", "sentence", "retryable"),
     [
         *(
-            ({"code": code, "message": "overloaded"}, str(code), code != 400)
-            for code in (502, 429, 400)
-        ),
-        *(
             (error_body, "HTTP 200", True)
-            for error_body in ({"message": "overloaded"}, "overloaded", {"code": "overloaded"})
+            for error_body in (
+                {"message": "overloaded"},
+                {"code": 502, "message": "overloaded"},
+                "overloaded",
+                {"code": "overloaded"},
+            )
         ),
         ({"code": "insufficient_quota", "message": "overloaded"}, "quota", False),
     ],
@@ -336,42 +295,20 @@ def test_a_body_that_is_no_json(failing, reply, evidence):
 @pytest.mark.parametrize("text", ["[" * 200_000, '{"choices":' * 100_000, '{"error":' * 100_000])
 def test_a_body_that_is_nested_too_deeply(failing, text):
     error = failing(Reply(body=text))
-    assert ("nested too deeply" in error.what, error.kind, error.retryable) == (
-        True,
-        "unreadable",
-        False,
-    )
+    assert ("not JSON" in error.what, error.retryable) == (True, True)
     assert str(error.where).startswith("127.0.0.1")
     assert "HTTP 500" in failing(Reply(body=text, status=500)).what
 
 
-def test_a_body_that_cannot_be_decompressed(failing, backend):
-    error = failing(Reply("hi", headers={"Content-Encoding": "gzip"}))
-    assert ("decompressed" in error.what, error.retryable, error.kind) == (True, True, "unreadable")
-    assert "running" not in error.cure
-
-
 # --- refusals ------------------------------------------------------------------------------------------------
-
-VLLM_TOO_LONG = {
-    "object": "error",
-    "message": "This model's maximum context length is 8 tokens.",
-    "code": 400,
-}
-LLAMA_TOO_LONG = {"error": {"code": 400, "message": "too big", "type": "exceed_context_size_error"}}
 
 
 @pytest.mark.parametrize(
     ("reply", "cause", "hint"),
     [
-        (error(401, "invalid_api_key"), "MY_KEY", "set MY_KEY"),
-        (error(404, "model_not_found"), "/v1/chat/completions", "base_url"),
+        (error(401, "invalid_api_key"), "valid key", "set MY_KEY"),
+        (error(404, "model_not_found"), "'m'", "base_url"),
         *((reply, "quota", "quota") for reply in (error(429, "insufficient_quota"), error(402))),
-        (error(400, "context_length_exceeded"), "context", "shorten"),
-        *(
-            (Reply(status=400, body=error_body), "context", "shorten")
-            for error_body in (VLLM_TOO_LONG, LLAMA_TOO_LONG)
-        ),
     ],
 )
 def test_a_refusal_that_every_call_would_meet_ends_the_run(
@@ -379,15 +316,19 @@ def test_a_refusal_that_every_call_would_meet_ends_the_run(
 ):
     monkeypatch.setenv("MY_KEY", "sk-mine-1234")
     error = failing(reply, api_key_env="MY_KEY")
-    assert error.what.startswith(f"HTTP {reply.status} ")
-    assert f"http://127.0.0.1:{server.port}" in error.what
+    assert error.what.startswith(f"HTTP {reply.status}: ")
+    assert str(error.where) == f"127.0.0.1:{server.port}"
     assert cause in error.what
     assert hint in error.cure
     assert (error.fatal, error.retryable, error.unpaid) == (True, False, True)
     assert "Run again" not in error.advice
 
 
-@pytest.mark.parametrize("reply", [error(400, "invalid_value"), error(403), error(413), error(422)])
+REFUSALS = [error(400, "invalid_value"), error(400, "context_length_exceeded")]
+REFUSALS += [error(403), error(413), error(422)]
+
+
+@pytest.mark.parametrize("reply", REFUSALS)
 def test_a_refusal_that_may_be_about_one_example_fails_that_example(failing, reply):
     error = failing(reply)
     assert (error.kind, error.fatal, error.retryable, error.unpaid) == (
@@ -422,13 +363,11 @@ def test_a_status_beyond_those_of_http_is_named(failing, status):
 
 
 PLACES = [
-    ("https://elsewhere.example:8443/v1?key=x", "elsewhere.example:8443"),
-    ("/v2/chat", "127.0.0.1"),
-]
-PLACES += [
-    ("http://[::x", "invalid URL"),
-    ("https://me:hidden@other.example/", "to other.example,"),
-    (None, "127.0.0.1"),
+    ("https://elsewhere.example:8443/v1?key=x", "to https://elsewhere.example:8443/v1?key=***"),
+    ("/v2/chat", "to /v2/chat"),
+    ("http://[::x", "to http://[::x"),
+    ("https://me:hidden@other.example/", "to https://***@other.example/"),
+    (None, "to another URL"),
 ]
 
 
@@ -438,10 +377,11 @@ def test_a_redirect_is_refused_and_names_the_host(
     failing, server, backend, status, place, sentence
 ):
     error = failing(Reply(status=status, headers={} if place is None else {"Location": place}))
-    if sentence == "invalid URL" and "dropped" in error.what:
+    if place == "http://[::x" and "dropped" in error.what:
         return  # an earlier httpx gives up on such a place by itself
 
-    assert error.what.startswith(f"HTTP {status} from http://127.0.0.1:{server.port}: ")
+    assert error.what.startswith(f"HTTP {status}: ")
+    assert str(error.where) == f"127.0.0.1:{server.port}"
     assert sentence in error.what
     assert "hidden" not in str(error)
     assert (error.fatal, error.retryable, error.unpaid) == (True, False, True)
@@ -458,28 +398,6 @@ def test_prompts_go_to_no_host_but_the_one_that_is_named(failing):
         assert second_server.requests == []
 
 
-# --- connections that fail -----------------------------------------------------------------------------------
-
-
-def test_a_proxy_of_the_environment_is_named_where_there_is_no_connection(
-    ask, build, server, monkeypatch
-):
-    monkeypatch.setenv("http_proxy", "http://me:hidden@127.0.0.1:9")
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    with pytest.raises(ModelError) as caught:
-        ask(build(base_url=server.url))
-    assert ("127.0.0.1:9" in caught.value.cure, "hidden" in str(caught.value)) == (True, False)
-    assert server.requests == []
-
-
-def test_a_certificate_that_is_not_valid_ends_the_run():
-    error = OSError("all attempts failed")
-    error.__cause__ = ssl.SSLCertVerificationError("self-signed certificate")
-    found = failure(error, HERE, timeout_s=1.0)
-    assert ("certificate" in found.what, found.fatal, found.retryable) == (True, True, False)
-
-
 # --- Retry-After ---------------------------------------------------------------------------------------------
 
 NOW = 1_700_000_000.0
@@ -489,10 +407,6 @@ AFTER = {"3": 3.0, "0.5": 0.5, **dict.fromkeys(("soon", "", "nan", "inf", "-3"))
 AFTER |= {"99999999999": 1e9, "9" * 400: 1e9}
 AFTER |= {formatdate(NOW + 20, usegmt=True): 20.0, formatdate(NOW - 20, usegmt=True): 0.0}
 HEADERS = [({"retry-after": value}, seconds) for value, seconds in AFTER.items()]
-HEADERS += [
-    ({"retry-after": "1", "retry-after-ms": "250"}, 0.25),
-    ({"retry-after": "1", "retry-after-ms": "x"}, 1.0),
-]
 
 
 @pytest.mark.parametrize(("headers", "seconds"), [*HEADERS, ({}, None)])

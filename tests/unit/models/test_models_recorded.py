@@ -42,10 +42,10 @@ TOLD = {
     "x": [],
 }
 ENDS = {
-    "cut_off": [{"stop_reason": "max_tokens"}],
+    "cut_off": [{"finish_reason": "max_tokens"}],
     "refusal": [{"finish_reason": "refusal"}],
     "stop": [
-        {"finishReason": "STOP", "done_reason": "stop", "status": "reviewed"},
+        {"finish_reason": "STOP", "status": "reviewed"},
         {"finish_reason": "error", "finish": "stop"},
     ],
 }
