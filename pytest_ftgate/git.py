@@ -48,36 +48,15 @@ _FETCH = "Fetch the whole history: fetch-depth: 0 for actions/checkout, GIT_DEPT
 def git(folder: Path, *args: str, stdin: bytes = b"", may_fail: bool = False) -> bytes:
     """Run git and return its output; nothing if it fails and ``may_fail`` is set.
 
+    Variables such as ``GIT_DIR``, which hooks and rebases set, may name another repository.
+
     Raises:
         HistoryError: git fails, cannot be run, or takes too long.
-    """
-    done = _run(folder, args, stdin)
-    if done.returncode == 0:
-        return done.stdout
-    if may_fail:
-        return b""
-    raise _refusal(done)
-
-
-def git_lines(folder: Path, *args: str) -> list[str]:
-    """Return the lines that git prints, or with ``-z`` the paths; none if it fails."""
-    separator = "\0" if "-z" in args else "\n"
-    return os.fsdecode(git(folder, *args, may_fail=True)).split(separator)[:-1]
-
-
-def _run(
-    folder: Path,
-    args: tuple[str, ...],
-    stdin: bytes = b"",
-) -> subprocess.CompletedProcess[bytes]:
-    """Run git, whatever its exit status. Raises :class:`HistoryError` if that is not possible.
-
-    Variables such as ``GIT_DIR``, which hooks and rebases set, may name another repository.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
 
     try:
-        return subprocess.run(  # noqa: S603  # no shell, and no argument is taken for an option
+        done = subprocess.run(  # noqa: S603  # no shell, and no argument is taken for an option
             [*_COMMAND, *args],
             cwd=folder,
             env=environment | _QUIETLY,
@@ -90,6 +69,18 @@ def _run(
     except OSError as error:
         fix = "Install git where the tests run."
         raise HistoryError(f"git cannot be run: {error.strerror or error}", cure=fix) from None
+
+    if done.returncode == 0:
+        return done.stdout
+    if may_fail:
+        return b""
+    raise _refusal(done)
+
+
+def git_lines(folder: Path, *args: str) -> list[str]:
+    """Return the lines that git prints, or with ``-z`` the paths; none if it fails."""
+    separator = "\0" if "-z" in args else "\n"
+    return os.fsdecode(git(folder, *args, may_fail=True)).split(separator)[:-1]
 
 
 def _refusal(done: subprocess.CompletedProcess[bytes]) -> HistoryError:
@@ -126,27 +117,15 @@ class Base:
         return _bare(self.ref)
 
     @cached_property
-    def _kinds(self) -> dict[str, str]:
-        """Return the kind of each absolute path: blob (a file or link) or commit (a submodule)."""
-        listed = git(self.root, "ls-tree", "-r", "-z", "--full-tree", self.commit)
-        kinds = {}
-        for entry in os.fsdecode(listed).split("\0")[:-1]:
-            facts, _, name = entry.partition("\t")
-            path = os.path.join(self.root, os.path.normpath(name))
-            kinds[path] = facts.split()[1]
-        return kinds
-
-    @cached_property
     def files(self) -> frozenset[str]:
         """Return the absolute paths of all files and links of the commit; not of submodules."""
-        return frozenset(path for path, kind in self._kinds.items() if kind == "blob")
-
-    def submodule_of(self, path: Path) -> Path | None:
-        """Return the folder of the submodule that a path is in at that commit; None for none."""
-        for folder in path.parents:
-            if self._kinds.get(os.fspath(folder)) == "commit":
-                return folder
-        return None
+        listed = git(self.root, "ls-tree", "-r", "-z", "--full-tree", self.commit)
+        paths = []
+        for entry in os.fsdecode(listed).split("\0")[:-1]:
+            facts, _, name = entry.partition("\t")
+            if " blob " in facts:
+                paths.append(os.path.join(self.root, os.path.normpath(name)))
+        return frozenset(paths)
 
     def content(self, path: Path) -> bytes | None:
         """Return the bytes of a file at that commit, behind links within git; None without it.
@@ -157,36 +136,24 @@ class Base:
         if self.files.isdisjoint(map(str, (path, *path.parents))):
             return None  # neither it nor a folder above is a file or a link
         name = path.relative_to(self.root).as_posix()
-        if "\n" in name:
-            text = f"git cannot be asked for a file with a line break in its name: {name!r}"
-            raise HistoryError(text)
-
         question = os.fsencode(f"{self.commit}:{name}\n")
         answer = git(self.root, "cat-file", "--batch", "--follow-symlinks", stdin=question)
         head, _, content = answer.partition(b"\n")
-        blob = re.fullmatch(rb"[0-9a-f]+ blob (\d+)", head)
-        if blob is not None:
-            return content[: int(blob[1])]
-
-        is_broken_link = re.match(rb"(symlink|dangling|loop) \d+$", head)
-        if is_broken_link or os.fspath(path) in self.files:
-            text = "its object is missing, or it was a link to a file that git does not have"
-            raise HistoryError(f"{name}: {text}")
-        return None
+        if re.fullmatch(rb"[0-9a-f]+ blob \d+", head):
+            return content.removesuffix(b"\n")
+        if head.endswith(b" missing") and os.fspath(path) not in self.files:
+            return None
+        text = "its object is missing, or it was a link to a file that git does not have"
+        raise HistoryError(f"{name}: {text}")
 
     def changed(self, path: Path) -> bool:
         """Return whether a file differs from the commit as git compares it, or its link's target.
 
-        A submodule differs if another commit is checked out, or one of its files was edited.
         Line endings and other filters do not count. Raises :class:`HistoryError` if git fails.
         """
         paths = (os.path.abspath(path), os.path.realpath(path))
-        # Neither .gitmodules nor another setting can hide that a submodule changed.
-        options = ("--quiet", "--no-ext-diff", "--ignore-submodules=untracked")
-        done = _run(self.root, ("diff", *options, self.commit, "--", *paths))
-        if done.returncode not in (0, 1):
-            raise _refusal(done)
-        return done.returncode == 1
+        options = ("--name-only", "--no-ext-diff")
+        return bool(git(self.root, "diff", *options, self.commit, "--", *paths))
 
     def tracks(self, path: Path) -> bool:
         """Return whether git has a file in its index, and behind links their target."""

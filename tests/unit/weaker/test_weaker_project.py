@@ -225,9 +225,6 @@ class Then:
             untracked,
         )
 
-    def submodule_of(self, path):
-        return None
-
     def content(self, path):
         return self.kept.get(path)
 
