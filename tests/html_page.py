@@ -1,8 +1,6 @@
-"""Report pages as a browser and a host of Markdown read them: elements, text, and the data of examples."""
+"""Report pages as a browser and a host of Markdown read them: elements and text."""
 
-import json
 from html.parser import HTMLParser
-from typing import Any
 
 from markdown_it import MarkdownIt
 
@@ -14,16 +12,12 @@ class Page(HTMLParser):
 
     Attributes:
         elements: all elements with their attributes.
-        scripts: the texts of executable scripts.
-        data: the examples of each gate, as the page's script reads them.
     """
 
     def __init__(self, markup: str) -> None:
         super().__init__(convert_charrefs=True)
         self.markup = markup
         self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.scripts: list[str] = []
-        self.data: list[list[list[Any]]] = []
         self.headings: list[str] = []
         self._open: list[str] = []
         self._words: list[str] = []
@@ -42,12 +36,7 @@ class Page(HTMLParser):
         assert self._open.pop() == tag, (tag, self.getpos())
 
     def handle_data(self, data: str) -> None:
-        if "script" in self._open:
-            if self.elements[-1][1].get("type") == "application/json":
-                self.data.append(json.loads(data))
-            else:
-                self.scripts.append(data)
-        elif "style" not in self._open:
+        if "style" not in self._open:
             self._words.append(data)
             if self._open and any(tag in ("h1", "h2", "h3") for tag in self._open):
                 self.headings[-1] += data

@@ -70,7 +70,7 @@ def _flips(gate: Context) -> dict[str, Any]:
         return facts
 
     # Where attempts are limited, examples that count are not named.
-    answers = shown_answers(gate)
+    answers = _shown_answers(gate)
     if not answers:
         return {**facts, "broken": (), "wrong": ()}
     of_shown = flips(answers[gate.best], answers["candidate"], name)
@@ -92,7 +92,7 @@ def _wrong_by_metric(gate: Context) -> dict[str, WrongAnswers]:
     return wrong
 
 
-def shown_answers(gate: Context) -> Mapping[str, Measured]:
+def _shown_answers(gate: Context) -> Mapping[str, Measured]:
     """Return the scored models on the examples that may be shown, by role.
 
     Empty where these are only some examples, and cannot be scored by themselves, as by a judge.

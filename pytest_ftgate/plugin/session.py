@@ -17,7 +17,6 @@ from pytest_ftgate.plugin import ini_keys, project, required_gates, terminal
 from pytest_ftgate.plugin.markers import MARK, claimed_name, id_of, location
 from pytest_ftgate.reports import json as json_report
 from pytest_ftgate.reports import recordings
-from pytest_ftgate.reports.html.evidence import Evidence, collect
 from pytest_ftgate.reports.session import Outcome
 from pytest_ftgate.reports.text import Line, block, title
 from pytest_ftgate.result import GateResult, failed_result
@@ -40,7 +39,6 @@ class WorkerReport:
         judged: keys of stored answers that no later session may use.
         plans: as those of the session.
         facts: as those of the session.
-        evidence: of the results, as JSON, by node id.
     """
 
     notes: list[Line]
@@ -48,7 +46,6 @@ class WorkerReport:
     judged: list[str]
     plans: dict[str, tuple[Sequence[Line], bool]]
     facts: dict[str, str]
-    evidence: dict[str, str]
 
 
 @dataclass
@@ -71,9 +68,6 @@ class GateSession:
 
     data: DataSets = field(default_factory=DataSets)
     """The data sets that were read, each once."""
-
-    _evidence: dict[str, Evidence] = field(default_factory=dict)
-    """Of the results, where a report shows it."""
 
     _items: dict[str, pytest.Item] = field(default_factory=dict)
     """The tests whose gates were judged in this process."""
@@ -200,8 +194,6 @@ class GateSession:
 
         if judged.gate is None:
             return
-        if any(form == "html" for form, _ in self._reports):
-            self._evidence[item.nodeid] = collect(judged.gate)
         if judged.runs:  # the last of a name counts
             name = filed_as(judged.gate.config, id_of(item))
             self._runs[name] = judged.runs, judged.notes
@@ -286,8 +278,8 @@ class GateSession:
     def hear_worker(self, text: str) -> None:
         """Add the results that an xdist worker sends at its end, a :class:`WorkerReport` as JSON.
 
-        It judged the gates of reports that a hook altered, too. Evidence belongs to the verdict
-        that counts, and of two plans for one gate one that failed stays.
+        It judged the gates of reports that a hook altered, too. Of two plans for one gate one that
+        failed stays.
         """
         report = plain.from_plain(WorkerReport, json.loads(text))
         self.note(*report.notes)
@@ -302,9 +294,6 @@ class GateSession:
 
         for nodeid, facts in report.facts.items():
             self._hear(nodeid, facts)
-            is_heard = self.results[nodeid] == GateResult.from_dict(json.loads(facts))
-            if nodeid in report.evidence and is_heard:
-                self._evidence[nodeid] = Evidence.from_json(report.evidence[nodeid])
 
     # --- the end of the session -------------------------------------------------------------------
 
@@ -327,9 +316,8 @@ class GateSession:
         self._write_reports()
 
         if self._worker is not None:
-            evidence = {nodeid: texts.to_json() for nodeid, texts in self._evidence.items()}
             judged = sorted(self._judged)
-            report = WorkerReport(self._notes, self._seen, judged, self.plans, self.facts, evidence)
+            report = WorkerReport(self._notes, self._seen, judged, self.plans, self.facts)
             vars(self.config)["workeroutput"]["ftgate"] = json.dumps(asdict(report))
         return self._is_red()
 
@@ -441,11 +429,11 @@ class GateSession:
             waived_by=self._review.waived_by,
             forbidden=self._review.forbidden,
         )
-        gates = [(result, self._evidence.get(nodeid)) for nodeid, result in self.results.items()]
+        results = list(self.results.values())
         for form, path in self._reports:
             if self._worker is not None and form != "recordings":
                 continue
-            outcome = Outcome(gates, self._runs, replace(session, failures=self._failures))
+            outcome = Outcome(results, self._runs, replace(session, failures=self._failures))
             try:
                 is_written, remarks = outcome.write(form, path)
             except OSError as error:

@@ -8,16 +8,15 @@ from pathlib import Path
 from pytest_ftgate import clock
 from pytest_ftgate.files import write_whole
 from pytest_ftgate.reports import json
-from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.runs.jobs import Run
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a session has to report: gates with their evidence, runs with notes by name."""
+    """What a session has to report: results, runs with notes by name."""
 
-    gates: Sequence[tuple[GateResult, Evidence | None]]
+    results: Sequence[GateResult]
     runs: Mapping[str, tuple[Mapping[str, Run], Mapping[str, str]]]
     session: json.Session
 
@@ -32,13 +31,12 @@ class Outcome:
         if form == "recordings":
             return self._write_recordings(path)
 
-        results = [result for result, _ in self.gates]
         if form == "json":
-            write_whole(path, [json.report(results, self.session, written_at=clock.wall())])
+            write_whole(path, [json.report(self.results, self.session, written_at=clock.wall())])
         elif form == "markdown":
             from pytest_ftgate.reports.markdown import document
 
-            text = document(results, self.session)
+            text = document(self.results, self.session)
             # which all commands of the step share
             if path == Path(os.environ.get("GITHUB_STEP_SUMMARY", "")):
                 with path.open("a", encoding="utf-8", newline="\n") as file:
@@ -48,11 +46,11 @@ class Outcome:
         elif form == "card":
             from pytest_ftgate.reports.card import card
 
-            write_whole(path, [card(results, written_at=clock.wall())])
+            write_whole(path, [card(self.results, written_at=clock.wall())])
         else:
             from pytest_ftgate.reports.html.page import page
 
-            write_whole(path, page(self.gates, self.session, written_at=clock.wall()))
+            write_whole(path, [page(self.results, self.session, written_at=clock.wall())])
         return True, []
 
     def _write_recordings(self, folder: Path) -> tuple[bool, list[str]]:

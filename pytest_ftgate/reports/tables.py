@@ -53,15 +53,13 @@ def columns(texts: Iterable[str], numbers: Iterable[str] = ()) -> tuple[Column, 
 class Table:
     """Rows of one-line cells. A table without rows is false and is not shown.
 
-    ``noise``, whether a row has too few examples, is empty or has one entry per row. A page may
-    fold a table that ``folds``.
+    ``noise``, whether a row has too few examples, is empty or has one entry per row.
     """
 
     title: str
     columns: tuple[Column, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     noise: tuple[bool, ...] = ()
-    folds: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.rows)
@@ -175,7 +173,7 @@ def row_pairs(result: GateResult) -> Iterator[Table]:
         if pairs:
             headings = columns(("test example", "input", other, "input"))
             rows = tuple(map(astuple, pairs))
-            yield Table(f"{title} ({len(rows):,})", headings, rows, folds=True)
+            yield Table(f"{title} ({len(rows):,})", headings, rows)
 
 
 # --- models ---------------------------------------------------------------------------------------

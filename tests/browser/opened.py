@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Page
 
 
 class Opened:
@@ -29,19 +29,6 @@ class Opened:
         page.on("dialog", lambda dialog: (self.trouble.append(dialog.message), dialog.dismiss()))
         page.on("request", lambda request: self.requests.append(request.url))
         page.goto(self._address)
-
-    @property
-    def rows(self) -> Locator:
-        """Return the rows of the examples on display."""
-        return self.page.locator("table.rows tbody tr")
-
-    @property
-    def count(self) -> Locator:
-        """Return the element that says how many examples match."""
-        return self.page.locator('[role="status"]')
-
-    def search(self, text: str) -> None:
-        self.page.get_by_label("Search").fill(text)
 
     def is_quiet(self) -> None:
         """Assert that it logged nothing, opened no dialog, and requested nothing but itself."""

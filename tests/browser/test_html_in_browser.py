@@ -1,22 +1,20 @@
-"""The page in a browser: layout, search and filters, no requests, and no markup from models."""
+"""The page in a browser: layout, no requests, and no markup from models."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-from gate_project import Project, label, write_jsonl, wrong
-from opened import Open, Opened
+from gate_project import Project, label, write_jsonl
+from opened import Open
 
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="no playwright: pip install -e . --group browser"
 )
 expect = sync_api.expect
 
-MANY = 10_000
 HOSTILE = (
     "</script><script>window.pwned = 1; alert(1)</script>",
     "<img src=x onerror=\"window.pwned = 1\"><svg onload='alert(2)'>",
@@ -33,54 +31,8 @@ def report(project: Project, **changes: Any) -> Path:
     return project.path / "report.html"
 
 
-@pytest.fixture
-def opened(project: Project, open_page: Open) -> Opened:
-    """Open a page with 60 examples, of which the candidate fixed 18 and broke 2."""
-    return open_page(report(project))
-
-
-def test_what_changed_is_shown_first_and_filters_show_the_rest(opened: Opened) -> None:
-    page = opened.page
-    expect(page.locator("h1")).to_have_text("1 of 1 gate passed")
-    expect(opened.count).to_have_text("1 to 20 of 20 examples")
-    expect(opened.rows.first).to_contain_text("broken")
-    page.get_by_label("fixed (18)").uncheck()
-    expect(opened.rows).to_have_count(2)
-    page.get_by_label("broken (2)").uncheck()
-    expect(opened.count).to_have_text("no match in the selected groups, 60 in the others")
-    page.get_by_label("both right (38)").check()
-    expect(opened.rows).to_have_count(38)
-    page.locator("select").select_option("refund")
-    expect(opened.rows).to_have_count(len([i for i in range(2, 40) if label(i) == "refund"]))
-    opened.is_quiet()
-
-
-def test_search_finds_inputs_and_answers(opened: Opened) -> None:
-    opened.search("QUESTION 57")
-    expect(opened.count).to_have_text("1 to 1 of 1 example")
-    expect(opened.rows).to_contain_text(["customer question 57"])
-    opened.search("nothing says this")
-    expect(opened.count).to_have_text("no matching example")
-    opened.search("question 5")  # 5 and 50 to 59, of which 50 to 57 were fixed
-    expect(opened.count).to_have_text("1 to 8 of 8 examples")
-    opened.search("question 7")
-    expect(opened.count).to_have_text("no match in the selected groups, 1 in the others")
-    opened.search("")
-    expect(opened.rows).to_have_count(20)
-    opened.is_quiet()
-
-
-def test_without_javascript_it_is_readable(project: Project, open_page: Open) -> None:
-    opened = open_page(report(project), java_script_enabled=False)
-    some = opened.page.locator(".found tbody tr")
-    expect(some).to_have_count(2)
-    expect(some.first).to_contain_text("customer question 0")
-    expect(opened.page.locator("form")).to_be_hidden()
-    opened.is_quiet()
-
-
 def test_what_models_say_stays_text(project: Project, open_page: Open) -> None:
-    project.predictions("base.jsonl", 60, output=lambda i: HOSTILE[i % len(HOSTILE)])
+    project.predictions("ft.jsonl", 60, output=lambda i: HOSTILE[i % len(HOSTILE)])
     # else the rows are near copies
     words = ["".join(Random(i).choices("bdfgklmnprst", k=200)) for i in range(60)]
     tests = [
@@ -88,12 +40,9 @@ def test_what_models_say_stays_text(project: Project, open_page: Open) -> None:
         for i in range(60)
     ]
     write_jsonl(project.path / "test.jsonl", tests)
-    opened = open_page(report(project, checks={"weak_baseline": "warn"}))
+    opened = open_page(report(project))
     page = opened.page
-    expect(opened.rows).to_have_count(56)
-    expect(opened.rows.first).to_contain_text(
-        "<a href='javascript:alert(3)'>javascript:alert(3)</a>"
-    )
+    expect(page.locator("main")).to_contain_text("javascript:alert(3)")
     assert page.evaluate("() => window.pwned") is None
     for injected in (
         "main img",
@@ -103,40 +52,9 @@ def test_what_models_say_stays_text(project: Project, open_page: Open) -> None:
         "main a:not([href^='#'])",
     ):
         expect(page.locator(injected)).to_have_count(0)
-    expect(page.locator("script")).to_have_count(2)
-    opened.search("drawkcab \\x00 \\x1b[31mred")
-    expect(opened.rows.first).to_contain_text("\\u202edrawkcab")
+    expect(page.locator("script")).to_have_count(0)
+    expect(page.locator("main")).to_contain_text("\\u202edrawkcab")
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
-    opened.is_quiet()
-
-
-def test_what_is_long_opens(project: Project, open_page: Open) -> None:
-    project.predictions("base.jsonl", 60, output=lambda i: "word " * 200)
-    opened = open_page(report(project, checks={"weak_baseline": "warn"}))
-    answer = opened.rows.first.locator("details")
-    expect(answer.locator(".text")).to_be_hidden()
-    answer.locator("summary").click()
-    expect(answer.locator(".text")).to_have_text(re.compile(r"^(word ?){200}$"))
-    opened.is_quiet()
-
-
-def test_ten_thousand_examples_are_usable(project: Project, open_page: Open) -> None:
-    project.test_set(MANY)
-    write_jsonl(
-        project.path / "base.jsonl", ({"id": f"t{i}", "output": wrong(i)} for i in range(MANY))
-    )
-    project.predictions("ft.jsonl", MANY, wrong_at=range(0, MANY, 2))
-    opened = open_page(report(project, checks={"weak_baseline": "warn"}))
-    expect(opened.count).to_have_text("1 to 100 of 5,000 examples")
-    expect(opened.rows).to_have_count(100)
-    opened.page.get_by_role("button", name="Next").click()
-    expect(opened.count).to_have_text("101 to 200 of 5,000 examples")
-    opened.search("question 9999")
-    expect(opened.count).to_have_text("1 to 1 of 1 example")
-    expect(opened.rows).to_contain_text(["test.jsonl:10000"])
-    opened.page.get_by_label("both wrong (5,000)").check()
-    opened.search("question 999")
-    expect(opened.count).to_have_text("1 to 11 of 11 examples")
     opened.is_quiet()
 
 
@@ -214,13 +132,10 @@ def test_the_label_of_a_gain_lies_over_no_line(
         )
 
 
-def test_printed_it_is_light_and_has_no_controls(project: Project, open_page: Open) -> None:
+def test_printed_it_is_light(project: Project, open_page: Open) -> None:
     opened = open_page(report(project), color_scheme="dark")
     opened.page.emulate_media(media="print")
-    expect(opened.page.locator("form")).to_be_hidden()
-    expect(opened.count).to_be_visible()
-    left_out = opened.count.evaluate("node => getComputedStyle(node, '::after').content")
-    assert "the page on a screen has all" in left_out
+    expect(opened.page.locator("nav")).to_be_hidden()
     expect(opened.page.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
     assert opened.page.pdf().startswith(b"%PDF")
     opened.is_quiet()

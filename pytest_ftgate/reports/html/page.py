@@ -1,16 +1,12 @@
 """The page of a session: one file that loads nothing."""
 
-import json
 from base64 import b64encode
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
 from pytest_ftgate.reports import sentences, tables
-from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.reports.json import Session, environment
 from pytest_ftgate.result import PROBLEMS_FIRST, GateResult
 from pytest_ftgate.statistics.evidence import Comparison
@@ -23,39 +19,23 @@ from pytest_ftgate.text import (
 
 _SYMBOLS = {"pass": "\u2713", "fail": "\u2717", "inconclusive": "?", "error": "!"}
 _SYMBOLS |= {"warning": "\u25b2", "note": "\u2022"}
-_POLICY = (
-    "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; "
-    "base-uri 'none'; form-action 'none'"
-)
+_POLICY = "default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
 # Of a chart: percent left free at each side, and shares of the width of its values: what is free
 # around them, and how far from a line a label must be in order not to lie over it.
 _SIDE, _AIR, _NEAR = 8.0, 0.12, 0.12
 
 
-def page(
-    gates: Sequence[tuple[GateResult, Evidence | None]], session: Session, *, written_at: float
-) -> Iterator[str]:
-    """Yield the page piece by piece, red gates first."""
+def page(results: Sequence[GateResult], session: Session, *, written_at: float) -> str:
+    """Return the page, red gates first."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    def asset(name: str) -> str:
-        return (files("pytest_ftgate.reports.html") / "templates" / name).read_text(
-            encoding="utf-8"
-        )
-
-    def script_data(value: Any) -> str:
-        """Return JSON for a ``<script>``, which none of its characters can end."""
-        text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-        return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
     def harmless(value: Any) -> Any:
         """Return our own markup as it is, all else as text without invisible characters."""
         return value if hasattr(value, "__html__") else readable(str(value))
 
-    gates = sorted(gates, key=lambda gate: PROBLEMS_FIRST.index(gate[0].verdict))
-    results = [result for result, _ in gates]
-    style = asset("style.css")
-    script = asset("script.js")
+    results = sorted(results, key=lambda result: PROBLEMS_FIRST.index(result.verdict))
+    folder = files("pytest_ftgate.reports.html") / "templates"
+    style = (folder / "style.css").read_text(encoding="utf-8")
     templates = Environment(
         loader=PackageLoader("pytest_ftgate.reports.html"),
         autoescape=True,
@@ -68,51 +48,35 @@ def page(
         "symbols": _SYMBOLS,
         "sentences": sentences,
         "tables": tables,
-        "script_data": script_data,
-        "names_of_changes": {"wrong": "both wrong", "right": "both right"},
     }
-    pieces: Iterator[str] = templates.get_template("page.html").generate(
-        policy=_POLICY.format(_hashed(style), _hashed(script)),
+    text: str = templates.get_template("page.html").render(
+        policy=_POLICY.format(_hashed(style)),
         style=style,
-        script=script,
         session=session,
         green=session.passed(results),
         missing=session.missing(results),
         title=session.counted(results),
         written=minute(written_at),
         results=results,
-        gates=_views(gates),
+        gates=[_view(result, f"gate-{number}") for number, result in enumerate(results, 1)],
         environment=environment(),
     )
-    return pieces
+    return text
 
 
 def _hashed(text: str) -> str:
-    """Return the SHA-256 of a script or a style as a content security policy writes it."""
+    """Return the SHA-256 of a style as a content security policy writes it."""
     return b64encode(sha256(text.encode()).digest()).decode()
 
 
-def _views(gates: Sequence[tuple[GateResult, Evidence | None]]) -> Iterator[Mapping[str, Any]]:
-    """Yield what the page shows of each gate, one at a time, as the evidence may be large."""
-    for number, (result, evidence) in enumerate(gates, 1):
-        yield _view(result, evidence or Evidence(), f"gate-{number}")
-
-
-def _view(result: GateResult, evidence: Evidence, anchor: str) -> Mapping[str, Any]:
+def _view(result: GateResult, anchor: str) -> Mapping[str, Any]:
     """Return what the page shows of one gate, by the names in its template."""
-    warnings = tables.checks(sentences.with_status(result.checks, "warning"))
-    in_order = tables.checks(sentences.with_status(result.checks, "pass", "note"))
+    not_red = sentences.with_status(result.checks, "warning", "pass", "note")
     inputs = (*sentences.price_sentences(result), *sentences.input_sentences(result))
-    main = sentences.main_examples(result)
-    rows_of_checks = []
-    for group in sentences.examples(result):
-        if group != main:
-            rows_of_checks.append(tables.examples(group))
     sections = [
-        ("Checks", (warnings, replace(in_order, folds=True))),
-        ("What the checks found", rows_of_checks),
+        ("Checks", (tables.checks(not_red),)),
+        ("Examples", list(map(tables.examples, sentences.examples(result)))),
         *tables.sections(result),
-        ("Near duplicates", tuple(tables.row_pairs(result))),
         ("Inputs", inputs),
     ]
     headline = list(sentences.outcome_sentences(result))
@@ -132,10 +96,6 @@ def _view(result: GateResult, evidence: Evidence, anchor: str) -> Mapping[str, A
         "methods": "; ".join(methods),
         "models": tables.models(result),
         "sections": [section for section in sections if any(section[1])],
-        "examples": tables.examples(main),
-        "rows": evidence.rows,
-        "repeats": evidence.repeats,
-        "counts": Counter(row[3] for row in evidence.rows),
     }
 
 

@@ -1,4 +1,4 @@
-"""What became of all answers: kinds of mistakes, mixed-up labels, what has to be known, and the page's rows."""
+"""What became of all answers: kinds of mistakes, mixed-up labels, and what has to be known."""
 
 import json
 from dataclasses import replace
@@ -10,15 +10,12 @@ import pytest
 from pytest_ftgate.config import MetricSpec, Source
 from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.metrics import build_metric
-from pytest_ftgate.metrics import metric as custom_metric
 from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.models.protocol import Price
-from pytest_ftgate.reports.html.evidence import Evidence, side_by_side
 from pytest_ftgate.result import LabelScore
 from pytest_ftgate.runs.jobs import Run
 from pytest_ftgate.runs.measure import measure_run, score_run
 from pytest_ftgate.runs.mistakes import diagnose, recalled
-from pytest_ftgate.text import LONGEST
 
 MODEL = SimpleNamespace(
     name="m", spelling="m", verified=True, revision=None, price=Price(unknown="no price")
@@ -236,87 +233,3 @@ def test_the_text_beside_tools_is_not_known_by_heart():
     expected_texts = [f"Anna Smith number {i}" for i in range(6)] + [[WEATHER]]
     answers = ([answer] * 7 for answer in (json.dumps([WEATHER]), "Anna Smith"))
     assert diagnosed(expected_texts, *answers, taught=6, name="tool_call_exact").recalled == 0
-
-
-# --- the answers side by side, as the page has them ------------------------------------------------------------
-
-TWO = ["refund", "invoice"] * 3
-
-
-def answered(baseline, candidate, name="accuracy", *repeats, **custom):
-    """Return the page's answers; ``repeats`` are further ones of the baseline."""
-    metric = made(TWO, name, custom=custom)
-    answers_by_role = {"prompted": (baseline, *repeats), "candidate": candidate and (candidate,)}
-    models = {
-        role: scored(metric, TWO[: len(arms[0])], *arms)
-        for role, arms in answers_by_role.items()
-        if arms
-    }
-    return side_by_side(metric, models, "prompted")
-
-
-@pytest.mark.parametrize("name", ["accuracy", "f1_macro", "exact_match"])
-def test_what_became_of_each_example(name):
-    answered_rows = answered(
-        ["refund", "invoice", *"xxxx"], ["refund", "x", "refund", *"yxx"], name
-    )
-    changes = [(row[3], row[4][1], row[5][1]) for row in answered_rows.rows]
-    assert changes == [("broken", "right", "wrong"), ("fixed", "wrong", "right"), *3 * [("wrong", "wrong", "wrong")],
-                       ("right", "right", "right")]  # fmt: skip
-
-
-@pytest.mark.parametrize("greater_is_better", [True, False])
-def test_grades_are_better_or_worse(greater_is_better):
-    @custom_metric(low=0, high=1, greater_is_better=greater_is_better)
-    def length(expected, output):
-        return len(output) / 10
-
-    answered_rows = answered(["a" * 9, "a", "aa"], ["a" * 8, "aa", "aa"], "length", length=length)
-    lost, gained, unchanged = answered_rows.rows
-    assert (lost[3], gained[3]) == ("broken", "fixed")
-    assert (lost[4][2].partition("score ")[2], gained[4][2].partition("score ")[2]) == (
-        ("0.9", "0.1") if greater_is_better else ("0.1", "0.9")
-    )
-    assert unchanged[3] == ("wrong" if greater_is_better else "right")
-
-
-def test_of_repeats_the_first_is_shown_and_all_are_counted():
-    answered_rows = answered(["refund"] * 2, ["refund"] * 2, "accuracy", ["x"] * 2)
-    text, _, answer_text, _ = answered_rows.rows[0][4]
-    assert (
-        answered_rows.repeats,
-        answered_rows.rows[0][3],
-        text,
-        answer_text.partition(" ")[2],
-    ) == (
-        2,
-        "fixed",
-        "refund",
-        "· score 0.5",
-    )
-
-
-def test_times_and_tokens_are_those_that_are_known():
-    timed = [
-        Completion("refund", 100, 1, latency_s=0.5),
-        Completion("invoice", latency_s=1.5),
-        Completion("refund"),
-    ]
-    latencies = {row[4][2] for row in answered(timed, ["refund"] * 3).rows}
-    assert latencies == {"right · 500 ms · 1 token", "right · 1.5 s", "right"}
-
-
-def test_before_training_the_page_has_a_baseline_alone_whose_text_is_harmless_and_cut():
-    answered_rows = answered(["refund", "\x1b[31m\u202e\ud800\n" + "x" * 1_000_000], None)
-    assert [(row[5], row[3]) for row in answered_rows.rows] == [(None, "wrong"), (None, "right")]
-    text = answered_rows.rows[0][4][0]
-    assert len(text) == LONGEST
-    assert text.startswith("\\x1b[31m\\u202e\\ud800\nx")
-
-
-@pytest.mark.parametrize("candidate", [None, ["refund", Completion("", finish="cut_off")]])
-def test_another_process_reads_the_same(candidate):
-    answered_rows = answered(
-        [Completion("refund", 1, 2, latency_s=0.5), "\ud83d \u2028"], candidate
-    )
-    assert Evidence.from_json(answered_rows.to_json()) == answered_rows
