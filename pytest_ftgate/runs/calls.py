@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import secrets
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from pytest_ftgate import clock
 from pytest_ftgate.errors import Interrupted, ModelError, StoreError
@@ -15,9 +15,8 @@ from pytest_ftgate.runs import asking
 from pytest_ftgate.runs.asking import Outage, Throttle, run_in_own_loop
 from pytest_ftgate.runs.budget import Budget, Reserved
 from pytest_ftgate.runs.jobs import Questions, Stores, TimeLimit
-from pytest_ftgate.runs.store import CLAIM_S, PATIENCE_S, BusyError, Store
+from pytest_ftgate.runs.store import CLAIM_S, Store
 
-_T = TypeVar("_T")
 _Outcome: TypeAlias = Prediction | ModelError
 """What has come of one question in a call."""
 
@@ -33,69 +32,6 @@ _OFFLINE_CURE = (
     "Record the answers, or record them again, with a key: "
     "`python -m pytest --ftgate-report=recordings:recordings`, and commit the folder"
 )
-
-
-class RunStore:
-    """Use a store in one run: write in batches, and claim questions for this process.
-
-    While another process holds the file, the run's other calls go on.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._owner = secrets.token_hex(8)
-        self._arrived: list[Prediction] = []
-        # for one transaction at a time
-        self._turn = asyncio.Lock()
-        self._next_write: asyncio.Task[None] | None = None
-
-    async def keep(self, predictions: Sequence[Prediction]) -> None:
-        """Return once the predictions are stored, with all that arrived meanwhile.
-
-        Raises :class:`StoreError`.
-        """
-        self._arrived += predictions
-        if self._next_write is None:
-            self._next_write = asyncio.create_task(self._write())
-        # others wait for it too
-        await asyncio.shield(self._next_write)
-
-    async def _write(self) -> None:
-        async with self._turn:
-            self._next_write = None
-            arrived = self._arrived
-            self._arrived = []
-            await _while_locked(self._store.put, arrived)
-
-    async def claim(self, keys: Sequence[str]) -> set[str]:
-        """Return the keys of the questions that this run may ask, and no other process does."""
-        return await _while_locked(self._store.claim, keys, self._owner)
-
-    async def renew(self) -> None:
-        """Renew the claims of the run, until it is cancelled."""
-        while self._store.persistent:
-            await asyncio.sleep(CLAIM_S / 4)
-            # a claim that ends costs a second call
-            with contextlib.suppress(StoreError):
-                await _while_locked(self._store.renew, self._owner)
-
-    def end(self) -> None:
-        """Release all claims of the run."""
-        with contextlib.suppress(StoreError):
-            if self._store.persistent:
-                self._store.release(self._owner, patience_s=0.0)
-
-
-async def _while_locked(step: Callable[..., _T], *args: Any) -> _T:
-    """Take a step of the store, again while another process holds the file."""
-    ends_at = clock.monotonic() + PATIENCE_S
-    while True:
-        try:
-            return step(*args, patience_s=0.0)
-        except BusyError:
-            if clock.monotonic() >= ends_at:
-                raise
-        await asyncio.sleep(_ELSEWHERE_S)
 
 
 class BusyTime:
@@ -136,6 +72,7 @@ class Caller:
     Attributes:
         workers: how many times :meth:`work` has to run at once.
         store: keeps the answers.
+        owner: claims questions in the store for this run.
         stopping: workers take no further question, and can be cancelled.
         abandoned: calls were still running in threads when the workers were cancelled.
     """
@@ -144,7 +81,7 @@ class Caller:
         self,
         questions: Questions,
         stores: Stores,
-        store: RunStore,
+        owner: str,
         budget: Budget | None,
         turn: Throttle | None,
     ) -> None:
@@ -152,7 +89,8 @@ class Caller:
         self.model = model = questions.model
         self.workers = min(model.concurrency, -(-len(questions.open) // model.batch_size))
         self.stopping = self.abandoned = False
-        self.store = store
+        self.store = stores.of(model)
+        self._owner = owner
         self._stores = stores
         self._budget = budget
         self._unasked = iter([question for question, _ in questions.open.values()])
@@ -168,7 +106,7 @@ class Caller:
 
     def ready(self) -> None:
         """Raise the fatal :class:`ModelError` of a model that cannot be called, or a StoreError."""
-        self._stores.of(self.model).check_room()
+        self.store.check_room()
         self.model.ready()
         self.questions.check_use()
         if self._budget is not None and not self._budget.counts(self.model):
@@ -199,7 +137,7 @@ class Caller:
             while not self._next:
                 block = list(islice(self._unasked, few))
                 if block:
-                    self._elsewhere += await self._claim(block)
+                    self._elsewhere += self._claim(block)
                 elif self._elsewhere:
                     await self._take_over()
                 else:
@@ -210,13 +148,13 @@ class Caller:
             del self._next[:size]
         return taken
 
-    async def _claim(self, block: Sequence[Question]) -> list[Question]:
+    def _claim(self, block: Sequence[Question]) -> list[Question]:
         """Claim questions without a stored answer, and return those that others have claimed."""
         keys = [question.key for question in block]
-        claimed = await self.store.claim(keys)
+        claimed = self.store.claim(keys, self._owner)
 
         # Only now: an answer that was stored before the claim has to be seen.
-        answers = await _while_locked(self._stores.get, self.model, keys)
+        answers = self._stores.get(self.model, keys)
         self.questions.stored(answers)
 
         elsewhere: list[Question] = []
@@ -232,7 +170,7 @@ class Caller:
     async def _take_over(self) -> None:
         """Find the answers to what other processes have claimed, or claim what they gave up."""
         before = len(self._elsewhere)
-        self._elsewhere = await self._claim(self._elsewhere)
+        self._elsewhere = self._claim(self._elsewhere)
         if len(self._elsewhere) == before:
             await asyncio.sleep(_ELSEWHERE_S)
 
@@ -248,7 +186,7 @@ class Caller:
             attempts += 1
             answers_before = self._answers
             outcomes = await self._call(questions)
-            await self._keep(outcomes, retries=attempts - 1)
+            self._keep(outcomes, retries=attempts - 1)
 
             again = []
             pause_s = 0.0
@@ -271,7 +209,7 @@ class Caller:
             if questions:
                 await asyncio.sleep(pause_s)
 
-    async def _keep(self, outcomes: Sequence[_Outcome], *, retries: int) -> None:
+    def _keep(self, outcomes: Sequence[_Outcome], *, retries: int) -> None:
         """Record and store the answers among the outcomes of a call."""
         answered: list[Prediction] = []
         for outcome in outcomes:
@@ -282,7 +220,7 @@ class Caller:
             self._answers += len(answered)
             self._outage.over()
             self.questions.answered(answered)
-            await self.store.keep(answered)
+            self.store.put(answered)
             self.questions.check_use()
 
     def _judged(self, key: str, error: ModelError, failures: int) -> tuple[bool, ModelError]:
@@ -396,12 +334,13 @@ def call_models(
     """
     if offline:
         _give_up_endpoints(models)
-    callers = _callers(models, stores, budget)
+    owner = secrets.token_hex(8)
+    callers = _callers(models, stores, owner, budget)
     if ended or not callers or not _are_ready(callers):
         return
 
     try:
-        run_in_own_loop(_ask_all(callers, limit), tell)
+        run_in_own_loop(_ask_all(callers, owner, limit), tell)
     except KeyboardInterrupt:
         abandoned = tuple(caller.model.name for caller in callers if caller.abandoned)
         raise Interrupted(abandoned, kept=_kept(models, stores)) from None
@@ -419,17 +358,16 @@ def _give_up_endpoints(models: Sequence[Questions]) -> None:
                 questions.failed(key, failure)
 
 
-def _callers(models: Sequence[Questions], stores: Stores, budget: Budget | None) -> list[Caller]:
+def _callers(
+    models: Sequence[Questions], stores: Stores, owner: str, budget: Budget | None
+) -> list[Caller]:
     """Return what asks the models that have open questions."""
     unanswered = [questions for questions in models if questions.open]
     turns = _turns(unanswered)
-    run_stores: dict[int, RunStore] = {}
     callers = []
     for questions in unanswered:
-        store = stores.of(questions.model)
-        run_store = run_stores.setdefault(id(store), RunStore(store))
         turn = turns.get(id(questions.model))
-        callers.append(Caller(questions, stores, run_store, budget, turn))
+        callers.append(Caller(questions, stores, owner, budget, turn))
     return callers
 
 
@@ -470,14 +408,14 @@ def _turns(models: Sequence[Questions]) -> dict[int, Throttle]:
     return turns
 
 
-async def _ask_all(callers: Sequence[Caller], limit: TimeLimit | None) -> None:
+async def _ask_all(callers: Sequence[Caller], owner: str, limit: TimeLimit | None) -> None:
     """Run all workers until every question is asked, one fails for good, or time is up."""
     workers = []
     for caller in callers:
         workers += [asyncio.create_task(caller.work()) for _ in range(caller.workers)]
 
     stores = {caller.store for caller in callers}
-    renewals = [asyncio.create_task(store.renew()) for store in stores]
+    renewal = asyncio.create_task(_renew(stores, owner))
     try:
         timeout_s = None if limit is None else limit.left_s()
         _, working = await asyncio.wait(
@@ -487,9 +425,10 @@ async def _ask_all(callers: Sequence[Caller], limit: TimeLimit | None) -> None:
             for caller in callers:
                 caller.questions.fatal = caller.questions.fatal or limit.error()
     finally:
-        await _stop(callers, [*workers, *renewals])
+        await _stop(callers, [*workers, renewal])
         for store in stores:
-            store.end()
+            with contextlib.suppress(StoreError):
+                store.release(owner)
         await asyncio.gather(*(_close(caller.model) for caller in callers))
 
     for worker in workers:
@@ -498,6 +437,16 @@ async def _ask_all(callers: Sequence[Caller], limit: TimeLimit | None) -> None:
             # those of models are noted already
             if error is not None and not isinstance(error, ModelError):
                 raise error
+
+
+async def _renew(stores: Iterable[Store], owner: str) -> None:
+    """Renew the claims of the run, until it is cancelled."""
+    while True:
+        await asyncio.sleep(CLAIM_S / 4)
+        for store in stores:
+            # a claim that ends costs a second call
+            with contextlib.suppress(StoreError):
+                store.claim([], owner)
 
 
 async def _stop(callers: Sequence[Caller], tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -12,7 +12,7 @@ from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion, Model, Prediction, Question, key_of
 from pytest_ftgate.models.protocol import answer_of, output_limit, stripping_for
 from pytest_ftgate.models.recorded import Recording
-from pytest_ftgate.runs.store import PATIENCE_S, Store
+from pytest_ftgate.runs.store import Store
 
 _ENOUGH = 5  # useless answers at the start of a run, after which it ends
 
@@ -158,16 +158,14 @@ class Stores:
             return self.persistent
         return self.session
 
-    def get(
-        self, model: Model, keys: Sequence[str], *, patience_s: float = PATIENCE_S
-    ) -> dict[str, Prediction]:
+    def get(self, model: Model, keys: Sequence[str]) -> dict[str, Prediction]:
         """Return a model's stored answers that count, by key."""
         since = float("-inf")
         if self.refresh:
             since = self.started
         elif model.until_judged:
             since = self.started - text.DAY_S
-        return self.of(model).get(keys, newer_than=since, patience_s=patience_s)
+        return self.of(model).get(keys, newer_than=since)
 
     def finish(self, runs: Iterable[Run]) -> None:
         """Note that runs have reached their purpose.

@@ -5,21 +5,19 @@ import json
 import sqlite3
 import threading
 import time
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pytest_ftgate import clock
 from pytest_ftgate.errors import StoreError, Where, shown_path
 from pytest_ftgate.models import Completion, Prediction
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _T = TypeVar("_T")
 _Work = Callable[[sqlite3.Connection], _T]
 
-_CHUNK = 800  # older SQLite builds take at most 999 parameters
 # SQLite itself waits this long for another process. Some "busy" errors (a switch of the journal
 # mode, a recovery) come without any wait, so the whole step is retried after a pause.
 _BUSY_S = 0.1
@@ -50,38 +48,19 @@ _SCHEMA = (
 
 # Nobody is told to delete answers that were paid for: a part of them may still be read out of a
 # damaged file.
-_MOVE = "Move the file away (its answers are then asked for again)."
-_ROOM = "Check the space, the quota and the permissions of its disk (stored answers are kept)."
-_WRITABLE = "Make the folder writable, or set another one with ini ftgate_state."
-_MOVE_FOLDER = "Move the folder away, or set another one with ini ftgate_state."
-_READ_ONLY = "answers cannot be stored here"
-_DAMAGED = "this is not a sound file of stored answers"
-# Matched by SQLite's texts, which have not changed for decades: Python has its error codes only
-# since 3.11.
-_CAUSES = {
-    "readonly": (_READ_ONLY, _WRITABLE),
-    "unable to open": (_READ_ONLY, _WRITABLE),
-    "locked": ("another process holds the stored answers", "End that process."),
-    "not a database": (_DAMAGED, _MOVE),
-    "malformed": (_DAMAGED, _MOVE),
-    "": ("answers cannot be stored or read", _ROOM),
-}
-"""What is wrong, and what to do, by a part of SQLite's text; the first that applies counts."""
+_CURE = (
+    "Check the space, the quota and the permissions of its disk, move the file away (its answers "
+    "are then asked for again), or set another folder with ini ftgate_state."
+)
 
 _FACTS = tuple(field.name for field in dataclasses.fields(Completion))
-_encode = json.JSONEncoder(separators=(",", ":")).encode
-_CHECKSUM = ',"crc32":'
-
-
-class BusyError(StoreError):
-    """Another process holds the file."""
 
 
 class Store:
     """Keep predictions by key, and small texts by name for later sessions.
 
     The file is opened, checked and made on first use; threads take turns. Every method raises
-    :class:`~pytest_ftgate.errors.StoreError` if it cannot be used. A read-only file can be read.
+    :class:`~pytest_ftgate.errors.StoreError` if it cannot be used.
 
     Args:
         path: the file, created with its folder. ``None``: in memory.
@@ -92,56 +71,45 @@ class Store:
         self._path = path
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._refusal: str | None = None
 
     def get(
-        self,
-        keys: Sequence[str],
-        *,
-        newer_than: float = float("-inf"),
-        patience_s: float = PATIENCE_S,
+        self, keys: Sequence[str], *, newer_than: float = float("-inf")
     ) -> dict[str, Prediction]:
         """Return the stored predictions by key, but those made before ``newer_than``."""
-        select = "SELECT key, value, created_at FROM predictions WHERE created_at >= ? AND key IN"
         if not keys:
             return {}
 
-        def read(connection: sqlite3.Connection) -> dict[str, Prediction]:
-            rows: list[tuple[str, str, float]] = []
-            for start in range(0, len(keys), _CHUNK):
-                chunk = keys[start : start + _CHUNK]
-                places = ",".join("?" * len(chunk))
-                rows += connection.execute(f"{select} ({places})", (newer_than, *chunk))
-            return {row[0]: self._prediction(*row) for row in rows}
+        select = (
+            "SELECT key, value, created_at FROM predictions "
+            "WHERE created_at >= ? AND key IN (SELECT value FROM json_each(?))"
+        )
+        parameters = newer_than, json.dumps(keys)
+        rows = self._patiently(lambda connection: list(connection.execute(select, parameters)))
+        return {row[0]: self._prediction(*row) for row in rows}
 
-        return self._patiently(read, patience_s)
-
-    def put(self, predictions: Sequence[Prediction], *, patience_s: float = PATIENCE_S) -> None:
+    def put(self, predictions: Sequence[Prediction]) -> None:
         """Keep predictions, all or none, in place of older ones. What was claimed is free again."""
         rows = []
         for prediction in predictions:
-            rows.append((prediction.key, encoded(prediction), prediction.created_at))
+            rows.append((prediction.key, _encoded(prediction), prediction.created_at))
 
         def write(connection: sqlite3.Connection) -> None:
             connection.executemany("INSERT OR REPLACE INTO predictions VALUES (?, ?, ?)", rows)
             connection.executemany("DELETE FROM claims WHERE key = ?", [row[:1] for row in rows])
 
-        self._write(write, patience_s)
+        self._write(write)
 
     def check_room(self) -> None:
         """Raise :class:`StoreError` if no answer could be stored, before one is paid for."""
         self.keep_note("room", "x" * _ROOM_TESTED)
         self._write(lambda connection: connection.execute("DELETE FROM notes WHERE name = 'room'"))
 
-    def claim(self, keys: Sequence[str], owner: str, *, patience_s: float = PATIENCE_S) -> set[str]:
+    def claim(self, keys: Sequence[str], owner: str) -> set[str]:
         """Claim questions, which no other owner then asks, and return the keys that are claimed.
 
-        A claim lasts until the answer is put, its owner releases all claims, or has not renewed
-        them for ``CLAIM_S`` seconds. In memory no other process looks, and nothing is claimed.
+        All claims of the owner are renewed. A claim lasts until the answer is put, its owner
+        releases all claims, or has not renewed them for ``CLAIM_S`` seconds.
         """
-        if not self.persistent:
-            return set(keys)
-
         # All processes of a machine share this clock, and nobody sets it. After a restart it begins
         # anew, so that a claim may seem to come from the future.
         now = clock.monotonic()
@@ -152,10 +120,16 @@ class Store:
         def write(connection: sqlite3.Connection) -> set[str]:
             connection.execute(expired, (now - CLAIM_S, now + CLAIM_S))
             connection.executemany("INSERT OR IGNORE INTO claims VALUES (?, ?, ?)", rows)
+            connection.execute("UPDATE claims SET renewed_at = ? WHERE owner = ?", (now, owner))
             claims = connection.execute("SELECT key FROM claims WHERE owner = ?", (owner,))
             return {key for (key,) in claims}
 
-        return self._write(write, patience_s).intersection(keys)
+        return self._write(write).intersection(keys)
+
+    def release(self, owner: str) -> None:
+        """Give up all claims of an owner."""
+        delete = "DELETE FROM claims WHERE owner = ?"
+        self._write(lambda connection: connection.execute(delete, (owner,)))
 
     def _is_in_use(self) -> bool:
         """Return whether a process is asking models."""
@@ -164,17 +138,6 @@ class Store:
         times = (now - CLAIM_S, now + CLAIM_S)
         row = self._patiently(lambda connection: connection.execute(select, times).fetchone())
         return row is not None
-
-    def renew(self, owner: str, *, patience_s: float = PATIENCE_S) -> None:
-        """Renew all claims of an owner."""
-        update = "UPDATE claims SET renewed_at = ? WHERE owner = ?"
-        now = clock.monotonic()
-        self._write(lambda connection: connection.execute(update, (now, owner)), patience_s)
-
-    def release(self, owner: str, *, patience_s: float = PATIENCE_S) -> None:
-        """Give up all claims of an owner."""
-        delete = "DELETE FROM claims WHERE owner = ?"
-        self._write(lambda connection: connection.execute(delete, (owner,)), patience_s)
 
     def drop(self, keys: Sequence[str]) -> None:
         """Delete the predictions of these keys.
@@ -219,75 +182,46 @@ class Store:
         if self._connection is not None:
             self._connection.close()
 
-    def _write(self, work: _Work[_T], patience_s: float = PATIENCE_S) -> _T:
+    def _write(self, work: _Work[_T]) -> _T:
         """Do work that changes the file, in one exclusive transaction."""
+        return self._patiently(lambda connection: _in_transaction(connection, work))
 
-        def write(connection: sqlite3.Connection) -> _T:
-            if self._refusal is not None:
-                raise self._error(_READ_ONLY, self._refusal, _WRITABLE)
-            return _in_transaction(connection, work)
-
-        return self._patiently(write, patience_s)
-
-    def _patiently(self, work: _Work[_T], patience_s: float = PATIENCE_S) -> _T:
-        """Work on the open file, again while another process holds it.
+    def _patiently(self, work: _Work[_T]) -> _T:
+        """Work on the open file, again for ``PATIENCE_S`` seconds while another process holds it.
 
         Raises:
-            BusyError: another process has held the file for ``patience_s`` seconds.
             StoreError: SQLite cannot do it.
         """
-        ends_at = clock.monotonic() + patience_s
+        ends_at = clock.monotonic() + PATIENCE_S
         with self._lock:
             while True:
                 try:
                     if self._connection is None:
                         self._connection = self._open()
                     return work(self._connection)
-                except sqlite3.Error as error:
+                except (sqlite3.Error, OSError) as error:
                     if "locked" not in str(error) or clock.monotonic() >= ends_at:
-                        raise self._failure(error) from error
+                        raise self._error(str(error)) from error
                 time.sleep(_PAUSE_S)
 
-    def _failure(self, error: sqlite3.Error) -> StoreError:
-        """Return what an error of SQLite means."""
-        kind = BusyError if "locked" in str(error) else StoreError
-        problem, advice = next(cause for text, cause in _CAUSES.items() if text in str(error))
-        return self._error(problem, f"SQLite says: {error}", advice, kind)
-
     def _open(self) -> sqlite3.Connection:
-        if self._path is None:
-            return self._create(":memory:")
-        if self._path.is_dir():
-            raise self._error(
-                "a folder stands where the file of stored answers belongs", None, _MOVE_FOLDER
-            )
-
-        uri = self._path.absolute().as_uri()
-        try:
+        """Connect to the file, and create the tables that it does not have yet."""
+        if self._path is not None:
             _make_folder(self._path.parent)
-            return self._create(f"{uri}?mode=rwc")
-        except OSError as error:
-            self._refusal = str(error)
-        except sqlite3.OperationalError as error:
-            if "readonly" not in str(error) and "unable to open" not in str(error):
-                raise
-            self._refusal = str(error)
-
-        if not self._path.exists():
-            # the file cannot be created
-            return self._create(":memory:")
-
+        connection = sqlite3.connect(
+            self._path or ":memory:",
+            timeout=_BUSY_S,
+            isolation_level=None,
+            check_same_thread=False,
+        )
         try:
-            return self._connect(f"{uri}?mode=ro")
-        except sqlite3.OperationalError:
-            # No journal can be created beside the file; reading a file that no one can write needs
-            # none.
-            return self._connect(f"{uri}?mode=ro&immutable=1")
+            # before anything is changed: the file may be another program's
+            has_tables = connection.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if has_tables and (application, version) != (_APPLICATION, SCHEMA_VERSION):
+                raise self._error("it holds tables of another program or version")
 
-    def _create(self, uri: str) -> sqlite3.Connection:
-        """Connect to a file, and create the tables that it does not have yet."""
-        connection = self._connect(uri)
-        try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             _in_transaction(connection, _make_tables)
@@ -296,83 +230,30 @@ class Store:
             raise
         return connection
 
-    def _connect(self, uri: str) -> sqlite3.Connection:
-        """Connect to a file, and reject one of another program before anything in it is changed."""
-        connection = sqlite3.connect(
-            uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
-        )
-        try:
-            # before anything is changed: the file may be another program's
-            has_tables = connection.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
-            (application,) = connection.execute("PRAGMA application_id").fetchone()
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if has_tables and (application != _APPLICATION or version < SCHEMA_VERSION):
-                raise self._damaged("it holds tables of something else")
-            if version > SCHEMA_VERSION:
-                raise self._error(
-                    "the stored answers were written by a newer pytest-ftgate",
-                    f"schema {version}; this version knows {SCHEMA_VERSION}",
-                    "Update pytest-ftgate.",
-                )
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
     def _prediction(self, key: str, value: str, created_at: float) -> Prediction:
         try:
-            facts = _decoded(key, value)
+            facts = json.loads(value)
             latency_s = facts.pop("measured_s", None)
             busy_s = facts.pop("busy_s", None)
-            completion = Completion(**facts)
-            if not isinstance(completion.text, str):
-                raise TypeError("its text is not a string")
-            return Prediction(key, completion, latency_s, created_at, busy_s)
+            return Prediction(key, Completion(**facts), latency_s, created_at, busy_s)
         except (ValueError, TypeError, AttributeError) as error:
-            raise self._damaged(f"stored answer {key}: {error}") from error
+            raise self._error(f"stored answer {key}: {error}") from error
 
-    def _damaged(self, evidence: str) -> StoreError:
-        """Return the error for content that this version cannot have written."""
-        return self._error(_DAMAGED, evidence, _MOVE)
-
-    def _error(
-        self,
-        problem: str,
-        evidence: str | None,
-        advice: str,
-        kind: type[StoreError] = StoreError,
-    ) -> StoreError:
+    def _error(self, evidence: str) -> StoreError:
         place = "stored answers in memory" if self._path is None else shown_path(self._path)
-        return kind(problem, where=Where(place), evidence=evidence, cure=advice)
+        problem = "answers cannot be stored here, or read"
+        return StoreError(problem, where=Where(place), evidence=evidence, cure=_CURE)
 
 
-def encoded(prediction: Prediction) -> str:
-    """Return the answer as JSON with a checksum, without what is absent.
+def _encoded(prediction: Prediction) -> str:
+    """Return the answer as JSON, without what is absent.
 
     Raises:
         TypeError, ValueError: JSON cannot hold one of its facts.
     """
-    completion = prediction.completion
-    # missing answers are not stored
-    assert completion is not None
-    facts = {name: getattr(completion, name) for name in _FACTS}
+    facts = {name: getattr(prediction.completion, name) for name in _FACTS}
     facts |= {"measured_s": prediction.latency_s, "busy_s": prediction.busy_s}
-    if completion.finish == "stop":
-        del facts["finish"]
-    body = _encode({name: value for name, value in facts.items() if value is not None})
-    return f"{body[:-1]}{_CHECKSUM}{_checksum(prediction.key, body[:-1])}}}"
-
-
-def _decoded(key: str, value: str) -> dict[str, Any]:
-    """Return the facts of a stored answer. Raise :class:`ValueError` if they were damaged."""
-    facts: dict[str, Any] = json.loads(value)
-    if facts.pop("crc32", None) != _checksum(key, value.rpartition(_CHECKSUM)[0]):
-        raise ValueError("its checksum is another one")
-    return facts
-
-
-def _checksum(key: str, body: str) -> int:
-    return zlib.crc32(f"{key}{body}".encode())
+    return json.dumps({name: value for name, value in facts.items() if value is not None})
 
 
 def _make_folder(folder: Path) -> None:

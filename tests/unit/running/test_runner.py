@@ -5,7 +5,6 @@ import contextlib
 import gc
 import os
 import signal
-import sqlite3
 import threading
 import time
 from contextlib import closing
@@ -19,7 +18,6 @@ from pytest_ftgate.errors import Interrupted, ModelError
 from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.runs import asking, calls
 from pytest_ftgate.runs import store as store_module
-from pytest_ftgate.runs.calls import RunStore
 from pytest_ftgate.runs.jobs import Job, Progress, Stores, TimeLimit
 from pytest_ftgate.runs.runner import ask, run_models
 from pytest_ftgate.runs.store import Store
@@ -344,23 +342,6 @@ def ticks(monkeypatch):
     return threads
 
 
-def test_a_worker_cancelled_while_its_answer_is_written_takes_nothing_with_it(stores):
-    run_store = RunStore(stores.persistent)
-    complaints = []
-
-    async def cancelled():
-        asyncio.get_running_loop().set_exception_handler(
-            lambda _, context: complaints.append(context)
-        )
-        task = asyncio.create_task(run_store.keep([Prediction("k", Completion("yes"), None, 5.0)]))
-        asyncio.get_running_loop().call_soon(task.cancel)
-        await asyncio.wait([task])
-
-    asyncio.run(cancelled())
-    assert complaints == []
-    assert set(stores.persistent.get(["k"])) == {"k"}
-
-
 def test_an_answer_that_cannot_be_stored_is_an_error_and_those_beside_it_are_kept(stores):
     async def answer(model, key):
         return Completion(key, input_tokens=10**5000 if key == "model/b/0" else None)
@@ -371,31 +352,12 @@ def test_an_answer_that_cannot_be_stored_is_an_error_and_those_beside_it_are_kep
 
 
 def test_whatever_the_store_raises_ends_the_run_and_holds_it_up_no_longer(stores, monkeypatch):
-    def broken(predictions, **options):
+    def broken(predictions):
         raise RuntimeError("broken")
 
     monkeypatch.setattr(stores.persistent, "put", broken)
     with pytest.raises(RuntimeError, match="broken"):
         run(Fake(), stores)
-
-
-def test_a_locked_store_stops_no_other_call(stores, path):
-    stores.persistent.get(["k"])  # makes the file
-    with closing(
-        sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    ) as second_connection:
-
-        async def locking(model, key):
-            if key == "model/a/0":
-                second_connection.execute("BEGIN IMMEDIATE")
-                return key
-            if key == "model/b/0":
-                await asyncio.sleep(0.5)  # the first answer cannot be stored in this time
-                second_connection.rollback()
-            return key
-
-        results = run(Fake(locking), stores)
-    assert None not in texts(results)
 
 
 def test_offline_an_endpoint_is_not_asked_and_everything_else_is(stores):

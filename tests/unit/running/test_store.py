@@ -1,13 +1,10 @@
 """The store: what is kept comes back, and a file that cannot serve says so."""
 
 import json
-import os
 import sqlite3
-import tempfile
 import threading
 import time
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,7 +13,7 @@ from hypothesis import strategies as st
 from pytest_ftgate.errors import StoreError
 from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.runs import store as module
-from pytest_ftgate.runs.store import BusyError, Store
+from pytest_ftgate.runs.store import Store
 
 
 def prediction(key, text="yes", created_at=100.0):
@@ -55,9 +52,8 @@ def test_it_outlives_the_process_that_put_it_and_is_plain_json(path):
             "SELECT key, value, created_at FROM predictions"
         ).fetchone()
     assert (key, created_at) == ("k", 7.0)
-    facts = json.loads(value)
-    assert facts.pop("crc32") > 0
-    assert facts == {"text": "yes", "input_tokens": 10, "finish": "cut_off", "measured_s": 0.25}
+    facts = {"text": "yes", "input_tokens": 10, "finish": "cut_off", "measured_s": 0.25}
+    assert json.loads(value) == facts
     with closing(Store(path)) as store:
         assert store.get(["k"])["k"].completion == Completion("yes", 10, finish="cut_off")
 
@@ -68,7 +64,7 @@ def store(stores):
 
 
 def test_a_later_prediction_takes_the_place_of_an_older_one_and_only_keys_asked_for_come_back(
-    store, monkeypatch
+    store,
 ):
     store.put([prediction("k", "old"), prediction("a")])
     store.put([prediction("k", "new", created_at=200.0)])
@@ -76,10 +72,9 @@ def test_a_later_prediction_takes_the_place_of_an_older_one_and_only_keys_asked_
         key: prediction.completion.text for key, prediction in store.get(["k", "c"]).items()
     } == {"k": "new"}
     assert store.get(["k", "a"], newer_than=100.5).keys() == {"k"}
-    monkeypatch.setattr(module, "_CHUNK", 3)  # more keys than one statement takes
-    keys = [f"k{number}" for number in range(10)]
-    store.put([prediction(key) for key in keys[:8]])
-    assert set(store.get(keys)) == set(keys[:8])
+    keys = [f"k{number}" for number in range(2_000)]  # more than a statement has parameters
+    store.put([prediction(key) for key in keys[:1_500]])
+    assert set(store.get(keys)) == set(keys[:1_500])
 
 
 def test_all_of_a_batch_or_none_and_any_thread_may_use_it(store):
@@ -140,7 +135,7 @@ def test_a_file_of_something_else_is_not_touched(path, tables):
     else:
         path.write_bytes(b"a text, and long enough to be looked at " * 100)
     content_before = path.read_bytes()
-    assert "Move the file away" in refusal(Store(path)).cure
+    assert "move the file away" in refusal(Store(path)).cure
     assert path.read_bytes() == content_before
 
 
@@ -160,28 +155,15 @@ def refusal(store):
 @pytest.mark.parametrize(
     ("statements", "evidence"),
     [
-        (["PRAGMA user_version = 3"], "schema 3"),
-        *(([f"PRAGMA user_version = {version}"], "something else") for version in (0, 1)),
+        *(([f"PRAGMA user_version = {version}"], "another program") for version in (0, 1, 2, 4)),
         (["DROP TABLE predictions", "CREATE TABLE predictions (key)"], "no such column: value"),
         *(
             ([f"UPDATE predictions SET value = '{value}'"], "stored answer k")
-            for value in ("{", "7", "{}", '{"text": 7}')
-        ),
-        *(
-            (
-                [f"UPDATE predictions SET value = replace(value, '{old}', '{new}')"],
-                "stored answer k",
-            )
-            for old, new in (
-                ("yes", "yez"),
-                ("crc32", "crc33"),
-                ('"crc32":', '"crc32":1'),
-                ("0.5", "0.7"),
-            )
+            for value in ("{", "7", "{}")
         ),
     ],
 )
-def test_what_is_newer_or_damaged_is_not_guessed_at(path, statements, evidence):
+def test_what_another_version_wrote_or_is_damaged_is_not_guessed_at(path, statements, evidence):
     stored_file(path, *statements)
     with closing(Store(path)) as store, pytest.raises(StoreError) as caught:
         store.get(["k"])
@@ -193,8 +175,9 @@ def test_a_damaged_page(path):
         store.put([prediction(f"k{number}") for number in range(500)])
     content = path.read_bytes()
     path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
-    with closing(Store(path)) as store, pytest.raises(StoreError, match="malformed"):
+    with closing(Store(path)) as store, pytest.raises(StoreError) as caught:
         store.get(["k1"])
+    assert "malformed" in caught.value.evidence
 
 
 def test_somebody_who_holds_the_file(path, monkeypatch):
@@ -207,9 +190,11 @@ def test_somebody_who_holds_the_file(path, monkeypatch):
         store.get(["k"])
         second_connection.execute("BEGIN IMMEDIATE")
         assert set(store.get(["k"])) == {"k"}, "many may read while one writes"
-        with pytest.raises(BusyError) as caught:
-            store.put([prediction("k", "new")], patience_s=0.01)
+        monkeypatch.setattr(module, "PATIENCE_S", 0.01)
+        with pytest.raises(StoreError) as caught:
+            store.put([prediction("k", "new")])
         assert "database is locked" in caught.value.evidence
+        monkeypatch.setattr(module, "PATIENCE_S", 30.0)
         monkeypatch.setattr(time, "sleep", lambda _: second_connection.rollback())
         store.put([prediction("k", "new")])
         assert store.get(["k"])["k"].completion.text == "new"
@@ -244,7 +229,7 @@ def test_a_claim_that_nobody_renews_ends(pair, monkeypatch, restarted):
     store.claim(["a", "b"], "killed")
     store.claim(["c"], "alive")
     clock[0] += module.CLAIM_S - 1
-    store.renew("alive")
+    store.claim([], "alive")
     assert second_store.claim(["a", "b", "c"], "two") == set()
     clock[0] = 5.0 if restarted else clock[0] + 2  # the clock begins anew
     assert second_store.claim(["a", "b", "c"], "two") == {"a", "b", *(["c"] if restarted else [])}
@@ -267,10 +252,6 @@ def test_answers_are_not_deleted_while_another_process_may_want_them(pair, monke
     assert store.get(["a"]) == {}
 
 
-def test_in_memory_every_question_is_free(stores):
-    assert stores.session.claim(["a"], "one") == stores.session.claim(["a"], "two") == {"a"}
-
-
 # --- the disk --------------------------------------------------------------------------------------------------
 
 
@@ -283,8 +264,9 @@ def test_a_full_disk_is_seen_before_an_answer_is_paid_for(store):
     store.put([prediction(str(number), "x" * 3000) for number in range(pages)])
     pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
     store._connection.execute(f"PRAGMA max_page_count = {pages}")
-    with pytest.raises(StoreError, match="disk is full"):
+    with pytest.raises(StoreError) as caught:
         store.check_room()
+    assert "disk is full" in caught.value.evidence
     assert set(store.get(["k"])) == {"k"}
 
 
@@ -297,47 +279,12 @@ def test_a_folder_that_a_killed_process_has_left_empty_ignores_itself_too(path):
 # --- where nothing may be written ------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def checkout(monkeypatch):
-    """Yield a stored file in folders that every user may enter, unlike those of ``tmp_path``, and none may write.
-
-    Permissions do not bind the superuser, so that the test steps down for a while.
-    """
-    if os.name != "posix":
-        pytest.skip("folders cannot be made read-only by mode here")
-    with tempfile.TemporaryDirectory() as name:
-        monkeypatch.chdir(name)
-        path = Path(name) / ".ftgate" / "predictions.sqlite3"
-        stored_file(path)
-        for entry, mode in ((path, 0o444), (path.parent, 0o555), (Path(name), 0o755)):
-            entry.chmod(mode)
-        user = os.geteuid()
-        if user == 0:
-            os.seteuid(65534)
-        try:
-            yield path
-        finally:
-            os.seteuid(user)
-            path.parent.chmod(0o755)
-
-
-def test_a_read_only_folder_is_read_and_not_written(checkout):
-    with closing(Store(checkout)) as store:
-        assert store.get(["k", "other"]) == {"k": prediction("k")}
-        assert "attempt to write a readonly database" in refusal(store).evidence
-    # a folder that cannot be made holds nothing
-    with closing(Store(checkout.parent / "sub" / "p.sqlite3")) as store:
-        assert store.get(["k"]) == {}
-        with pytest.raises(StoreError, match="Permission denied"):
-            store.put([prediction("k")])
-
-
 @pytest.mark.parametrize(
-    ("name", "word"), [("predictions.sqlite3", "a folder"), ("", "cannot be stored")]
+    ("name", "word"), [("predictions.sqlite3", "unable to open"), ("", "File exists")]
 )
 def test_a_folder_in_place_of_the_file_and_a_file_in_place_of_the_folder(path, name, word):
     if name:
         path.mkdir(parents=True)
     else:
         path.parent.write_text("")
-    assert word in refusal(Store(path)).what
+    assert word in refusal(Store(path)).evidence
