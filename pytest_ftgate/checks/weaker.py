@@ -1,14 +1,10 @@
 """Compare the project with the merge base: its ini keys, gates, prompts and test sets."""
 
-import json
 import os
-import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
-from hashlib import md5, sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -24,10 +20,10 @@ from pytest_ftgate.config import (
 )
 from pytest_ftgate.data import DataSet, Example, canonical_json, load_examples, normalized_input
 from pytest_ftgate.errors import FtgateError, HistoryError, shown_path
-from pytest_ftgate.git import SET_HEAD, Base, find_base
+from pytest_ftgate.git import Base, find_base
 from pytest_ftgate.ini_file import INI_NAMES, IniFile, line_of, read_ini, used_ini
 from pytest_ftgate.result import Check
-from pytest_ftgate.text import cut, excerpt, plural
+from pytest_ftgate.text import cut, plural
 
 _GATE_FILE = "ftgate.yaml"
 _CONFIG = "ftgate_config"
@@ -44,39 +40,28 @@ _CLONE = (
     "Run the gate in a clone with the history (git clone, or fetch-depth: 0 for actions/checkout). "
     "If the project is in no repository yet, run git init, and commit it."
 )
-_ADD = "Add it to git, or track it with Git LFS or DVC."
-_NAME_BASE = f"Merge the key first, or run {SET_HEAD} in place of it."
+_ADD = "Add it to git."
 
 _NO_GATES = b"version: 1"
 _PROMPT_FILES = ("system_file", "rubric_file", "calibration")
-_POINTER = re.compile(
-    rb"(?:version https://git-lfs|outs:)(?:.*\n)+?.*(?:sha256:|md5: )([0-9a-f]+)\s*$",
-    re.MULTILINE,
-)
-"""The hash of a file in its pointer: that of Git LFS in its place, that of DVC beside it."""
-
-
-FindingKind = Literal["weakened", "untracked", "note"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What is weaker or could not be compared, is not in git, or is only a note.
+    """What is weaker or could not be compared, or is not in git.
 
     Attributes:
-        kind: the name of the check, or that it is a note.
+        name: the name of the check.
         gate: the gate that it is about; None for all.
-        change: what was found, with both values and the place.
+        text: what was found, with both values and the place.
         cure: what to do.
-        than: what the gate is weaker than.
         was_required: the gate was removed, and was required at the merge base.
     """
 
-    kind: FindingKind
+    name: Literal["weakened", "untracked"]
     gate: str | None
-    change: str
+    text: str
     cure: str | None = None
-    than: str = ""
     was_required: bool = False
 
     @classmethod
@@ -87,43 +72,18 @@ class Finding:
         place: str = "",
         gate: str | None = None,
         *,
-        cure: str = _APPROVED,
         was_required: bool = False,
     ) -> "Finding":
         """Return that something at a ``place`` asks for less ``than`` something else."""
         where = f" ({place})" if place else ""
-        return cls("weakened", gate, f"{change}{where}", cure, than, was_required)
-
-    @property
-    def text(self) -> str:
-        """Return the finding as a sentence."""
-        return f"weaker than {self.than}: {self.change}" if self.than else self.change
+        text = f"weaker than {than}: {change}{where}"
+        return cls("weakened", gate, text, _APPROVED, was_required)
 
     def check(self, *, forbidden: bool) -> Check:
         """Return the finding as a check of a gate."""
-        if self.kind == "note":
-            return Check("weakened", "note", self.text)
         if not forbidden:
-            return Check(self.kind, "warning", self.text, advice=self.cure)
-        return Check(self.kind, "fail", self.text, source=f"ini {_FORBID}", advice=self.cure)
-
-
-def checks_of(findings: Iterable[Finding], *, forbidden: bool) -> list[Check]:
-    """Return the findings on a gate as checks; all that is weaker than one thing is one check."""
-    checks = []
-    weaker: dict[str, list[Finding]] = {}
-    for finding in findings:
-        if finding.kind == "weakened":
-            weaker.setdefault(finding.than, []).append(finding)
-        else:
-            checks.append(finding.check(forbidden=forbidden))
-
-    for group in weaker.values():
-        changes = "; ".join(finding.change for finding in group)
-        cures = dict.fromkeys(finding.cure for finding in group if finding.cure)
-        merged = replace(group[0], change=changes, cure=" ".join(cures) or None)
-        checks.append(merged.check(forbidden=forbidden))
-    return checks
+            return Check(self.name, "warning", self.text, advice=self.cure)
+        return Check(self.name, "fail", self.text, source=f"ini {_FORBID}", advice=self.cure)
 
 
 @dataclass(frozen=True)
@@ -281,8 +241,7 @@ def _compare_ini(past: _Past, ini: Path | None, gates: Sequence[str]) -> Iterato
     for key in _weaker_keys(keys_then, keys_now, gates):
         change = f"ini {key}: {_words(keys_then, key)} -> {_words(keys_now, key)}"
         place = str(line_of(ini, key)) if ini is not None else ""
-        cure = _NAME_BASE if key == _BASE_REF else _APPROVED
-        yield Finding.weaker(past.base.name, change, place, cure=cure)
+        yield Finding.weaker(past.base.name, change, place)
 
 
 def _words(keys: Mapping[str, Any], key: str) -> str:
@@ -329,10 +288,15 @@ def _compare_gate_files(past: _Past, gate_file: GateFile) -> Iterator[Finding]:
     base = past.base
     path = past.gate_file(gate_file.path)
     content = base.content(path)
+
+    def read_policy(policy: Path) -> bytes:
+        # An installed policy, or one outside of git, is read as it is now.
+        policy_then = base.content(policy)
+        return policy.read_bytes() if policy_then is None else policy_then
+
     if content is None:
         content = _NO_GATES
-    base_file = load_gate_file(path, content, read=partial(_policy_then, base))
-
+    base_file = load_gate_file(path, content, read=read_policy)
     extends = base_file.extends
     if extends is not None and gate_file.extends is None:
         place = f"{replace(base_file.where(('defaults', 'extends')), key=None)} at {base.name}"
@@ -357,20 +321,6 @@ def _compare_gate_files(past: _Past, gate_file: GateFile) -> Iterator[Finding]:
             yield from _compare_gate(
                 base, name, as_written(base_file, name), as_written(gate_file, name)
             )
-        else:
-            text = f"the gate {name} is new: {base.name} has nothing to compare with"
-            yield Finding("note", name, text)
-
-
-def _policy_then(base: Base, path: Path) -> bytes:
-    """Return the content of a policy at the merge base; of an installed one, that of today."""
-    content = base.content(path)
-    if content is not None:
-        return content
-    if base.tracks(path):
-        text = f"the policy {shown_path(path)} is new"
-        raise HistoryError(f"{text}, and {base.name} extends another one of this name")
-    return path.read_bytes()
 
 
 def _compare_gate(
@@ -378,32 +328,23 @@ def _compare_gate(
 ) -> Iterator[Finding]:
     """Yield where a gate asks for less, and what became of its test sets and prompts."""
     for key, values in weakenings(config_then, config_now).items():
-        place = config_now.place_of(key) or _place_then(base, config_then.place_of(key))
+        place = config_now.place_of(key) or f"{config_then.place_of(key)} at {base.name}"
         yield Finding.weaker(base.name, f"{key}: {values}", place, name)
 
     test_sets_then = _test_sets(config_then)
-    slice_fields = config_then.slices.fields if config_then.slices else ()
     for key, data in _test_sets(config_now).items():
         if not data.path.is_file():
             continue  # which is reported where it is read
         if key in test_sets_then and test_sets_then[key].path == data.path:
-            changes = _compare_examples(base, data, slice_fields)
-            if changes.lost:
+            losses = _compare_examples(base, data)
+            if losses:
                 place = config_now.place_of(key)
-                yield Finding.weaker(base.name, f"{key}: {changes.lost}", place, name)
-            elif changes.note:
-                yield Finding("note", name, changes.note)
+                yield Finding.weaker(base.name, f"{key}: {losses}", place, name)
         yield from _untracked(base, data.path, name)
 
     for path in _prompt_files(config_now):
         if path.is_file() and base.content(path) is not None and base.changed(path):
             yield Finding.weaker(base.name, f"{shown_path(path)} was changed", gate=name)
-
-
-def _place_then(base: Base, place: str) -> str:
-    """Return a place in a file, and that it is the file of the merge base if git has it there."""
-    file = Path(os.path.abspath(place.rpartition(":")[0]))
-    return place if base.content(file) is None else f"{place} at {base.name}"
 
 
 def _test_sets(config: GateKeys) -> dict[str, DataKeys]:
@@ -425,48 +366,24 @@ def _prompt_files(config: GateKeys) -> Iterator[Path]:
 
 
 def _untracked(base: Base, path: Path, gate: str | None = None) -> Iterator[Finding]:
-    if not base.tracks(path) and not base.tracks(_dvc_file(path)):
+    if not base.tracks(path):
         text = f"{shown_path(path)} is not in git, so changes cannot be detected"
         yield Finding("untracked", gate, text, _ADD)
-
-
-def _dvc_file(path: Path) -> Path:
-    return path.with_name(f"{path.name}.dvc")
 
 
 # --- examples -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Changes:
-    """What became of the examples of a test set: those that were lost, or else a note."""
-
-    lost: str = ""
-    note: str = ""
-
-
-def _compare_examples(base: Base, data: DataKeys, slice_fields: Sequence[str]) -> _Changes:
-    """Return what became of the examples of a test set.
+def _compare_examples(base: Base, data: DataKeys) -> str:
+    """Return how many examples of a test set were changed or removed, and the first; none is "".
 
     Raises:
         FtgateError: one of the two files cannot be read.
     """
     path = data.path
-    name = shown_path(path)
     content = base.content(path)
-    pointer = _POINTER.match((base.content(_dvc_file(path)) if content is None else content) or b"")
-    # Git has only the hash of a file in LFS or DVC.
-    if pointer is not None:
-        current = path.read_bytes()
-        hashes = (sha256(current).hexdigest(), md5(current, usedforsecurity=False).hexdigest())
-        if pointer[1].decode() not in hashes:
-            text = f"{name} has changed, and its examples at {base.name} are not in git"
-            raise HistoryError(text)
-        return _Changes()
-    if content is None:
-        return _Changes(note=f"{name} is new" if base.tracks(path) else "")
-    if not base.changed(path):
-        return _Changes()
+    if content is None or not base.changed(path):
+        return ""
 
     # The reader chooses by the name of a file.
     with TemporaryDirectory() as folder:
@@ -475,33 +392,14 @@ def _compare_examples(base: Base, data: DataKeys, slice_fields: Sequence[str]) -
         old = _read_examples(data, copy)
     new = _read_examples(data, path)
 
-    removed, changed = _lost_examples(old, new, slice_fields)
     losses = []
-    if changed:
-        losses.append(f"{len(changed):,} changed ({_shown_rows(old, changed, base.name)})")
-    if removed:
-        losses.append(f"{len(removed):,} removed ({_shown_rows(old, removed, base.name)})")
-    if losses:
-        return _Changes(f"{plural(len(old), 'example')} of {name} -> {', '.join(losses)}")
-    if len(new) > len(old):
-        return _Changes(note=f"{name}: {plural(len(new) - len(old), 'example')} added")
-    return _Changes()
-
-
-def _shown_rows(old: DataSet, rows: Sequence[int], base_name: str) -> str:
-    """Return the ids of the first three rows, or their lines at the base where they have none."""
-    first = rows[:3]
-    n_more = len(rows) - len(first)
-    more = f" and {n_more} more" if n_more else ""
-
-    examples = [old.examples[row] for row in first]
-    if not all(example.has_own_id for example in examples):
-        return f"{', '.join(map(old.row_name, first))}{more} at {base_name}"
-
-    ids = [example.id for example in examples]
-    if not all(name.isidentifier() for name in ids):
-        ids = [excerpt(json.dumps(name)) for name in ids]
-    return f"{', '.join(ids)}{more}"
+    for verb, rows in _lost_examples(old, new).items():
+        if rows:
+            first = ", ".join(map(old.row_name, rows[:3]))
+            losses.append(f"{len(rows):,} {verb} ({first} at {base.name})")
+    if not losses:
+        return ""
+    return f"{plural(len(old), 'example')} of {shown_path(path)} -> {', '.join(losses)}"
 
 
 def _read_examples(data: DataKeys, path: Path) -> DataSet:
@@ -515,12 +413,8 @@ def _read_examples(data: DataKeys, path: Path) -> DataSet:
     )
 
 
-def _lost_examples(
-    old: DataSet,
-    new: DataSet,
-    slice_fields: Sequence[str],
-) -> tuple[list[int], list[int]]:
-    """Return the rows of the old examples that were removed, and of those that were changed.
+def _lost_examples(old: DataSet, new: DataSet) -> dict[str, list[int]]:
+    """Return the rows of the old examples that were changed, and of those that were removed.
 
     Examples are known by their ids, or by their inputs where the file had no ids. Fields may be
     added, and groups where there were none.
@@ -541,10 +435,9 @@ def _lost_examples(
     removed = []
     changed = []
     for row, example in enumerate(old):
-        fields = (*example.fields, *slice_fields)
         example_now = later.get(name_of(example))
         if example_now is None:
             removed.append(row)
-        elif state_of(example, fields) != state_of(example_now, fields):
+        elif state_of(example, example.fields) != state_of(example_now, example.fields):
             changed.append(row)
-    return removed, changed
+    return {"changed": changed, "removed": removed}

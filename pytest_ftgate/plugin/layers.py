@@ -187,7 +187,7 @@ class Layers:
         if forbidden and project.requires(self.gate or self.config.name, in_file=bool(self.gate)):
             findings += self._outside_file()
 
-        checks = weaker.checks_of(findings, forbidden=forbidden)
+        checks = [finding.check(forbidden=forbidden) for finding in findings]
         return (*attempts.check_history(self.config, project.base_ref), *checks)
 
     def _weaker_than_file(self) -> Iterator[weaker.Finding]:

@@ -199,7 +199,7 @@ def _findings_on_none(
                 removed.append(Unmet(remark.gate, remark.text, remark.cure))
             else:
                 weaker.append(remark.text)
-        elif remark.kind == "weakened" and remark.gate not in judged:
+        elif remark.name == "weakened" and remark.gate not in judged:
             weaker.append(f"{remark.gate}: {remark.text}")
     return removed, weaker
 

@@ -204,4 +204,4 @@ def test_a_policy_outside_the_repository_is_not_compared(governed: Project) -> N
     governed.gate_file(GATE.replace("defaults: {{extends: {extends}}}", "defaults: {margin: 0.05}"))
     finding = stopped(governed.judge("support"), "fail")
     mentions(finding, "extends: outside/policy.yaml -> removed (ftgate.yaml:2 at main)")
-    mentions(finding, "min_test_examples: 55 -> 50 (outside/policy.yaml:4)")
+    mentions(finding, "min_test_examples: 55 -> 50 (outside/policy.yaml:4 at main)")
