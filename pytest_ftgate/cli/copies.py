@@ -11,9 +11,8 @@ from typing import Any
 
 from pytest_ftgate.checks.audit import TrainingAudit
 from pytest_ftgate.checks.audit.wording import outputs_of
-from pytest_ftgate.data import DataSet, cells, load, load_examples, normalized_input
+from pytest_ftgate.data import DataSet, cells, load, normalized_input
 from pytest_ftgate.data.faults import without_faults
-from pytest_ftgate.data.lines import open_lines
 from pytest_ftgate.data.rows import RowReader
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.files import write_whole
@@ -38,28 +37,19 @@ class Copy:
     Attributes:
         path: where it is written: as CSV if the original is CSV, else as JSON Lines.
         original: the data file.
-        removed: the rows that the copy leaves out, by the reason.
+        removed: the rows that the copy leaves out.
     """
 
     path: Path
     original: Source
-    removed: Mapping[str, set[int]]
-
-    def load(self) -> Source:
-        """Return the copy as a source, once it is written."""
-        fields = self.original.fields
-        return Source(self.path, load_examples(self.path, fields=fields), fields)
+    removed: Collection[int]
 
     def write(self) -> str:
         """Write the copy, and return a sentence on it. Raises :class:`OSError`."""
-        removed = set().union(*self.removed.values())
-        rows = list(_rows_without(self.original, removed))
+        rows = list(_rows_without(self.original, self.removed))
         write_whole(self.path, _lines(self, rows))
-        counts = [plural(len(group), reason) for reason, group in self.removed.items() if group]
-        rest_of_rows = plural(len(rows), "row")
-        return (
-            f"removed     {', '.join(counts)}: {shown_path(self.path)} has the other {rest_of_rows}"
-        )
+        removed = plural(len(self.removed), "row")
+        return f"removed     {removed}: {shown_path(self.path)} has the other {len(rows):,}"
 
 
 def plan_copies(test: Source, training: Source, audit: TrainingAudit) -> list[Copy]:
@@ -70,27 +60,17 @@ def plan_copies(test: Source, training: Source, audit: TrainingAudit) -> list[Co
     Raises:
         ConfigError: a copy exists.
     """
-    leaks = {row for _, row in (*audit.leaked_rows, *audit.leaked_near_rows)}
-    repeats = {row for row, _ in {*audit.repeats} - {*audit.conflict_rows}}
-    repeats |= _repeated_ids(training.data)
-    near = {row for row, _ in audit.near_rows}
-    of_training = {
-        "exact duplicate": repeats - leaks,
-        "near duplicate": near - repeats - leaks,
-        "leaked row": leaks,
-    }
-    of_test = {"exact duplicate": _same_rows(test.data) | _repeated_ids(test.data)}
+    of_training = {row for row, _ in {*audit.repeats} - {*audit.conflict_rows}}
+    of_training.update(row for row, _ in audit.near_rows)
+    of_training.update(row for _, row in (*audit.leaked_rows, *audit.leaked_near_rows))
 
-    copies: list[Copy] = []
-    # The names of copies differ, though those of the originals may only differ in their suffix.
-    for source, removed in ((test, of_test), (training, of_training)):
-        name = source.path.name.removesuffix(".gz")
-        suffix = Path(name).suffix if Path(name).suffix in _TABLES else ".jsonl"
-        path = source.path.with_name(f"{Path(name).stem}.deduped{suffix}")
-        if any(copy.path == path for copy in copies):
-            path = source.path.with_name(f"{name}.deduped{suffix}")
-        if not any(removed.values()):
+    copies = []
+    for source, removed in ((test, _same_rows(test.data)), (training, of_training)):
+        if not removed:
             continue
+        name = Path(source.path.name.removesuffix(".gz"))
+        suffix = name.suffix if name.suffix in _TABLES else ".jsonl"
+        path = source.path.with_name(f"{name.stem}.deduped{suffix}")
         if os.path.lexists(path):
             message = "the file exists, and nothing was written"
             fix = "Move or delete it, or leave out --dedupe to use the original."
@@ -107,16 +87,6 @@ def _same_rows(data: DataSet) -> set[int]:
     for row, example in enumerate(data):
         earlier = first.setdefault(normalized_input(example.input), row)
         if earlier != row and outputs[earlier] == outputs[row]:
-            repeated.add(row)
-    return repeated
-
-
-def _repeated_ids(data: DataSet) -> set[int]:
-    """Return the rows with the id of an earlier row; their other values are the same."""
-    first: dict[str, int] = {}
-    repeated = set()
-    for row, example in enumerate(data):
-        if first.setdefault(example.id, row) != row and example.has_own_id:
             repeated.add(row)
     return repeated
 
@@ -146,15 +116,8 @@ def _rows_without(source: Source, removed: Collection[int]) -> Iterator[Mapping[
                 yield row
 
 
-def header_of(path: Path) -> tuple[str, str]:
-    """Return the first line of a table, and the sign that separates its cells."""
-    with open_lines(path) as lines:
-        header = next((line for line in lines if not line.isspace()), "")
-    return header, load.separator_of(header, "\t" if ".tsv" in path.suffixes else ",")
-
-
 def _lines(copy: Copy, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the text of a copy; CSV has the separator of the original."""
+    """Yield the text of a copy."""
     if copy.path.suffix not in _TABLES:
         for row in rows:
             line = json.dumps(row, ensure_ascii=False, default=str) + "\n"
@@ -163,11 +126,8 @@ def _lines(copy: Copy, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         return
 
     text = io.StringIO()
-    _, separator = header_of(copy.original.path)
-    with open_lines(copy.original.path) as lines:
-        cells_of_rows = csv.reader(lines, delimiter=separator)
-        columns = next(cells for cells in cells_of_rows if cells)
-    writer = csv.DictWriter(text, columns, delimiter=separator, lineterminator="\n")
+    separator = "\t" if copy.path.suffix == ".tsv" else ","
+    writer = csv.DictWriter(text, list(rows[0]), delimiter=separator, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     yield text.getvalue()

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +13,8 @@ from pytest_ftgate import clock
 from pytest_ftgate.checks import findings
 from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set, check_test_set
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.goal import NOT_SERVED, SERVED
 from pytest_ftgate.checks.test_set import check_size
-from pytest_ftgate.cli.copies import Copy, Source, header_of, plan_copies
+from pytest_ftgate.cli.copies import Copy, Source, plan_copies
 from pytest_ftgate.config import GateKeys, load_gate_file, resolve_gate
 from pytest_ftgate.data import SUFFIXES, expected_text, first_row, is_blank, load_examples
 from pytest_ftgate.data.rows import RowReader, paths_of
@@ -24,8 +22,7 @@ from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.files import write_whole
 from pytest_ftgate.gate.inputs import build_metrics
 from pytest_ftgate.ini_file import IniFile, find_ini
-from pytest_ftgate.models import is_built_in, unknown_provider
-from pytest_ftgate.text import plural, printable, suggestion, wrapped
+from pytest_ftgate.text import plural, printable, wrapped
 
 _GATE = "finetune"
 _GATE_FILE = "ftgate.yaml"
@@ -33,9 +30,7 @@ _TEST_FILE = "test_finetune.py"
 _INI_FILE = "pytest.ini"
 
 _ROWS_PER_LABEL = 3  # outputs that repeat less often are texts, not labels
-_MANY_LABELS = 10
 _LABELS_SHOWN = 12
-_OUT_OF_BALANCE = 2.0
 _COLUMN = " " * 12
 
 _TEST = f'''"""Fail unless the fine-tuned model is better: the requirements are in ftgate.yaml."""
@@ -47,7 +42,7 @@ import pytest
 def test_fine_tune_is_worth_it(ftgate):
     """The marker runs the gate. Add further assertions here, for example on ftgate.candidate."""
 '''
-_IN_NO_STRING = set("'\"\\$`!")  # of a command in a shell
+_SPLIT = "Split one file: set aside at least 50 examples that are not used for training."
 _ENDPOINT = "provider: openai, base_url: http://localhost:8000/v1, api_key_env: TASK_API_KEY"
 _ABSENT = {
     "baseline": f"""# Required: openai:NAME, python:pkg.module:function, recorded:PATH or a mapping.
@@ -124,10 +119,10 @@ def write_project(
     is_beside_gate = dedupe and not force and os.path.lexists(_GATE_FILE)
 
     # Everything is read and checked before anything is written.
-    written = {}
+    contents = {}
     if not is_beside_gate:
-        written = _new_files(ini, force=force)
-    survey = look(test_set, training_set, columns, repeats=dedupe)
+        contents = _new_files(ini, force=force)
+    survey = look(test_set, training_set, columns)
     config = None if is_beside_gate else _checked_gate(survey, models)
     copies = []
     if dedupe:
@@ -139,33 +134,37 @@ def write_project(
         if dedupe and not copies:
             report.append("removed     nothing, so no copies were written")
         if config is not None:
-            gate_survey = _with_copies(survey, copies)
-            report += _warnings(gate_survey, config)
-            written[Path(_GATE_FILE)] = _gate_file(gate_survey, models)
-        for path, content in written.items():
+            survey = _with_copies(survey, copies)
+            report += _warnings(survey, config)
+            contents[Path(_GATE_FILE)] = _gate_file(survey, models)
+        for path, content in contents.items():
             write_whole(path, [content])
     except OSError as error:
         raise ConfigError(f"cannot write the files: {error}") from None
 
-    if written or copies:
-        paths = (*written, *(copy.path for copy in copies))
-        report.append(f"wrote       {'  '.join(map(shown_path, paths))}")
-    if config is None:
-        report += _numbered(_steps_beside_gate(survey, copies))
-    else:
-        report += _numbered(_steps(survey, copies, models, ini))
+    paths_written = [*contents, *(copy.path for copy in copies)]
+    if paths_written:
+        report.append(f"wrote       {'  '.join(map(shown_path, paths_written))}")
+    if config is not None:
+        report += _numbered(_steps(copies, models, ini))
+    elif copies:
+        report.append(f"next        write the copies into {_GATE_FILE}, and train on them")
+    for line in _wrapped(report):
+        say(line)
+
+
+def _wrapped(report: Iterable[str]) -> Iterator[str]:
     for line in report:
         # Lines that are indented further are for copying, so they are not wrapped.
         if line.startswith(f"{_COLUMN} "):
-            say(printable(line))
-            continue
-        for row in wrapped(line, "", _COLUMN, break_words=False):
-            say(row)
+            yield printable(line)
+        else:
+            yield from wrapped(line, "", _COLUMN, break_words=False)
 
 
 def _new_files(ini: IniFile | None, *, force: bool) -> dict[Path, str]:
     """Return the files to write, with their content, which the gate file has not yet."""
-    contents = {Path(_GATE_FILE): "", _test_file(ini): _TEST}
+    contents = {Path(_GATE_FILE): "", Path(_TEST_FILE): _TEST}
     if ini is None:
         contents[Path(_INI_FILE)] = "\n".join(["[pytest]", *ini_lines(None), ""])
     for path in contents:
@@ -177,37 +176,28 @@ def _new_files(ini: IniFile | None, *, force: bool) -> dict[Path, str]:
 
 
 def _with_copies(survey: Survey, copies: Sequence[Copy]) -> Survey:
-    """Return a survey of the copies, where there are some, in place of the originals."""
+    """Return a survey of the copies in place of their originals."""
     if not copies:
         return survey
-    test = survey.test
-    training = survey.training
-    for copy in copies:
-        if copy.original is test:
-            test = copy.load()
-        else:
-            training = copy.load()
-    return survey_of(test, training)
+    paths = {copy.original.path: copy.path for copy in copies}
+    sources = []
+    for source in (survey.test, survey.training):
+        path = paths.get(source.path, source.path)
+        data = load_examples(path, fields=source.fields)
+        sources.append(Source(path, data, source.fields))
+    return survey_of(*sources)
 
 
 # --- the data -------------------------------------------------------------------------------------
 
 
-def look(
-    test_set: Path | None,
-    training_set: Path | None,
-    columns: Mapping[str, str],
-    *,
-    repeats: bool = False,
-) -> Survey:
-    """Find and read both files. ``repeats``: rows may repeat with all their values, the id too."""
+def look(test_set: Path | None, training_set: Path | None, columns: Mapping[str, str]) -> Survey:
+    """Find and read both files."""
     test_path = test_set or _file("test", "--test-set")
     training_path = training_set or _file("train", "--training-set")
     if os.path.realpath(test_path) == os.path.realpath(training_path):
         message = "the test set and the training set are the same file"
-        raise ConfigError(
-            message, where=Where(shown_path(test_path)), cure=_how_to_split(test_path)
-        )
+        raise ConfigError(message, where=Where(shown_path(test_path)), cure=_SPLIT)
 
     sources = []
     column_names: list[str] = []
@@ -222,12 +212,12 @@ def look(
             fix = "Name the columns: --input COLUMN --expected COLUMN"
             where = Where(shown_path(path))
             raise DataError(error.what, where=where, evidence=error.evidence, cure=fix) from None
-        sources.append(Source(path, load_examples(path, fields=fields, repeats=repeats), fields))
+        sources.append(Source(path, load_examples(path, fields=fields), fields))
 
     for key, column in columns.items():
         if column not in column_names:
             message = f"no column {column!r} in the data files"
-            evidence = f"Columns: {', '.join(column_names)}{suggestion(column, column_names)}"
+            evidence = f"Columns: {', '.join(column_names)}"
             raise DataError(message, where=Where(key=f"--{key}"), evidence=evidence)
     return survey_of(*sources)
 
@@ -246,58 +236,12 @@ def _file(word: str, option: str) -> Path:
 
     kinds = ".jsonl, .json, .csv, .tsv or .parquet, also with .gz"
     message = f"no *{word}* file ({kinds}) in this folder or its subfolder data"
-    fix = f"Name the file with {option} PATH."
-    if len(paths) == 1:
-        fix = f"{_how_to_split(paths[0])} If you have two files, name this one with {option} PATH."
-    raise ConfigError(message, cure=fix)
+    raise ConfigError(message, cure=f"Name the file with {option} PATH. {_SPLIT}")
 
 
-def _how_to_split(path: Path) -> str:
-    """Return how to split one file into a test set and a training set."""
-    name = path.as_posix()
-    suffix = path.suffix
-    if suffix not in (".jsonl", ".csv", ".tsv"):
-        return f"Split {name}: set aside at least 50 examples that are not used for training."
-
-    # One of the parts would have its name, or the name would end a string of the command.
-    move = ""
-    if "test" in name or "train" in name or _IN_NO_STRING & set(name):
-        move = f"mv {shlex.quote(name)} all{suffix} && "
-        name = f"all{suffix}"
-
-    if suffix == ".jsonl":
-        steps = [
-            f"import random; rows = [line.rstrip('\\n') for line in open('{name}')]",
-            "random.shuffle(rows); n = len(rows) // 5",
-            f"print(*rows[:n], sep='\\n', file=open('test{suffix}', 'w'))",
-            f"print(*rows[n:], sep='\\n', file=open('train{suffix}', 'w'))",
-        ]
-    else:
-        # A cell may hold line breaks, and both parts of a table need its header.
-        _, separator = header_of(path)
-        option = "" if separator == "," else f", delimiter={separator!r}"
-        table = f"csv.reader(open('{name}', newline=''){option})"
-        writer = f"csv.writer(open('{{}}{suffix}', 'w', newline=''){option}).writerows"
-        steps = [
-            f"import csv, random; head, *rows = filter(None, {table})",
-            "random.shuffle(rows); n = len(rows) // 5",
-            f"{writer.format('test')}([head, *rows[:n]])",
-            f"{writer.format('train')}([head, *rows[n:]])",
-        ]
-    return f'To split it at random: {move}python -c "{"; ".join(steps)}"'
-
-
-def propose(survey: Survey) -> tuple[str, str, str]:
-    """Return a metric that suits the outputs, the reason, and the usual goal of the fine-tune."""
-    if survey.is_json:
-        return "exact_match", "outputs are JSON: compares values, ignores the layout", "extraction"
-    if not survey.labels:
-        return "exact_match", "outputs are text: right means equal", "style"
-    labels = plural(len(survey.labels), "label")
-    counts = survey.labels.values()
-    if len(survey.labels) > _MANY_LABELS or max(counts) >= _OUT_OF_BALANCE * min(counts):
-        return "f1_macro", f"{labels}: each has the same weight, however frequent", "classification"
-    return "accuracy", f"{labels}, balanced: the share of right answers", "classification"
+def proposed_metric(survey: Survey) -> str:
+    """Return a metric that suits the outputs: of labels each counts the same."""
+    return "f1_macro" if survey.labels else "exact_match"
 
 
 # --- the files ------------------------------------------------------------------------------------
@@ -316,23 +260,11 @@ def _gate_file(survey: Survey, models: Mapping[str, str]) -> str:
         if role in models:
             of_models[role] = f"{role}: {_quoted(models[role])}"
 
-    test_seen = plural(len(survey.test.data), "example")
-    if survey.labels:
-        test_seen += f" with {plural(len(survey.labels), 'label')}"
-    bad_reasons = [f"{goal}: {instead}" for goal, (_, instead) in NOT_SERVED.items()]
-    metric, reason, goal = propose(survey)
     return template.substitute(
         of_models,
-        gate=_GATE,
-        good_reasons=", ".join(SERVED),
-        bad_reasons="\n    #   ".join(bad_reasons),
-        goal=goal,
-        test_seen=test_seen,
         test_set=_yaml(survey.test),
-        training_seen=f"{plural(survey.audit.rows, 'row')}, {survey.audit.usable:,} usable",
         training_set=_yaml(survey.training),
-        why=reason,
-        metric=metric,
+        metric=proposed_metric(survey),
     )
 
 
@@ -349,33 +281,11 @@ def _quoted(text: str) -> str:
 def _checked_gate(survey: Survey, models: Mapping[str, str]) -> GateKeys:
     """Return the gate as pytest reads it, with other models for missing ones.
 
-    Only what the command line gives can be invalid.
+    Raises :class:`ConfigError` for a model of the command line that is none.
     """
-    text = _gate_file(survey, {**dict.fromkeys(_ABSENT, "python:absent:model"), **models})
-    try:
-        file = load_gate_file(Path(_GATE_FILE), text.encode())
-        config = resolve_gate(file.layers(_GATE), file=file, gate=_GATE, default_name=_GATE)
-        for spec in config.asked.values():
-            # Without conftest files no hook could know another provider.
-            if not is_built_in(spec):
-                raise unknown_provider(spec)
-    except ConfigError as error:
-        message = f"the gate would not be valid, and nothing was written: {error.what}"
-        place = Where(key=error.where.key if error.where else None)
-        raise ConfigError(message, where=place, evidence=error.evidence, cure=error.cure) from None
-    return config
-
-
-def _test_file(ini: IniFile | None) -> Path:
-    """Return where pytest collects a new test: the first folder of ini ``testpaths``, or here."""
-    # pytest takes testpaths only where it is started beside its ini file.
-    names: Sequence[str] = ()
-    if ini is not None and ini.path.parent == Path.cwd():
-        names = ini.values.get("testpaths") or ()
-    if isinstance(names, str):
-        names = shlex.split(names)
-    folder = next((name for name in names if Path(name).is_dir()), "")
-    return Path(folder, _TEST_FILE)
+    content = _gate_file(survey, {**dict.fromkeys(_ABSENT, "python:absent:model"), **models})
+    file = load_gate_file(Path(_GATE_FILE), content.encode())
+    return resolve_gate(file.layers(_GATE), file=file, gate=_GATE, default_name=_GATE)
 
 
 def ini_lines(ini: IniFile | None) -> list[str]:
@@ -440,15 +350,12 @@ def _warnings(survey: Survey, config: GateKeys) -> Iterator[str]:
         if check.status in verbs:
             yield f"{_COLUMN}{verbs[check.status]} {check.name}: {check.message}"
 
-    accepted = ""
-    if survey.audit.leaked_near:
-        accepted = "; checks: {leaked_near: warn} accepts near duplicates"
     if survey.audit.leaked or survey.audit.leaked_near:
-        yield f"{_COLUMN}fix: --dedupe writes copies without duplicates and leaks{accepted}"
+        yield f"{_COLUMN}fix: --dedupe writes copies without duplicates and leaks"
 
 
 def _steps(
-    survey: Survey, copies: Sequence[Copy], models: Mapping[str, str], ini: IniFile | None
+    copies: Sequence[Copy], models: Mapping[str, str], ini: IniFile | None
 ) -> Iterator[Sequence[str]]:
     """Yield the next steps, each with the lines below it.
 
@@ -469,22 +376,10 @@ def _steps(
         message = f"{name} exists. Set these lines{table}, so that a missing gate fails the run:"
         yield [message, *(f" {line}" for line in lines)]
 
-    for copy in copies:
-        if copy.original is survey.training:
-            yield [f"train on {shown_path(copy.path)}, not on the original"]
-    test = shlex.quote(shown_path(_test_file(ini)))
-    yield [f"python -m pytest {test} --ftgate-plan    # free"]
-    yield [f"python -m pytest {test}"]
-
-
-def _steps_beside_gate(survey: Survey, copies: Sequence[Copy]) -> Iterator[Sequence[str]]:
-    """Yield what to change in a gate file that exists."""
-    for copy in copies:
-        path = shown_path(copy.path)
-        if copy.original is survey.test:
-            yield [f"write test_set: {path} in {_GATE_FILE}"]
-        else:
-            yield [f"write training_set: {path} in {_GATE_FILE}, and train on it"]
+    if copies:
+        yield ["train on the copy, not on the original"]
+    yield [f"python -m pytest {_TEST_FILE} --ftgate-plan    # free"]
+    yield [f"python -m pytest {_TEST_FILE}"]
 
 
 def _numbered(steps: Iterable[Sequence[str]]) -> Iterator[str]:
