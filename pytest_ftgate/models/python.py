@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib import import_module
 from numbers import Number
 from operator import attrgetter
+from pkgutil import resolve_name
 from typing import Any, cast
 
 from pytest_ftgate import clock, errors
@@ -27,9 +27,10 @@ from pytest_ftgate.models.protocol import (
     Model,
     Question,
     Surroundings,
+    key_of,
     parts_of,
 )
-from pytest_ftgate.text import excerpt, suggestion
+from pytest_ftgate.text import excerpt, listed
 
 CONCURRENCY_ASYNC = 16
 CONCURRENCY_SYNC = 1
@@ -38,27 +39,8 @@ _ANY_MODELS = ("concurrency", "timeout_s", "retries", "price", "strip_reasoning"
 _CHANGE_NO_ANSWER = frozenset(("revision", "name", *_ANY_MODELS))  # as the model gives it
 _NEEDED = ("name", "spelling", "concurrency", "timeout_s", "retries", "persistent")
 """What a model object must have."""
-_LIMITS: Mapping[str, Callable[[Any], bool]] = {
-    "concurrency": lambda value: type(value) is int and value > 0,
-    "retries": lambda value: type(value) is int and value >= 0,
-    "timeout_s": lambda value: value is None or (isinstance(value, int | float) and value >= 0),
-}
 _CONSTANTS = (str, bytes, int, float, complex, tuple, frozenset, type(None), re.Pattern)
 _LABEL_NUMBER = re.compile(r"LABEL_\d+")
-
-_GETS_LIST = (
-    "predict gets a list of inputs, and returns a list with one answer for each; where it takes "
-    "one text, give the method predict in place of the object"
-)
-_GETS_TEXT = (
-    "predict gets one text; where it takes a list, as in scikit-learn, give the object in place of "
-    "its method"
-)
-_IS_CALLED = (
-    "the object has __call__ and predict, and is called with one input; for its predict, which "
-    'takes a list, give {"provider": "python", "target": MODEL.predict, "batch_size": 256}'
-)
-_TAKES_LIST = "return text; for a function of a list of inputs, write batch_size"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -75,7 +57,6 @@ class FunctionModel(BuiltModel):
     batch_size: int = 1
     argument: Callable[[Example], Any] = attrgetter("input")  # what the callable takes
     batched: bool = False  # whether the callable takes a list
-    hint: str | None = None  # what to look at where the callable raises
     prompt: Prompt | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     exclusive: frozenset[Any] = frozenset()
@@ -116,7 +97,7 @@ class FunctionModel(BuiltModel):
 
         returned = await self._call(inputs)
         latency_s = clock.perf_counter() - start
-        answers = workers.one_each(self.name, returned, len(inputs), self.hint)
+        answers = workers.one_each(self.name, returned, len(inputs))
         return [self._completion(answer, latency_s) for answer in answers]
 
     def sent(self, example: Example) -> dict[str, Any]:
@@ -129,24 +110,21 @@ class FunctionModel(BuiltModel):
 
     async def _call(self, argument: Any) -> Any:
         """Return what the callable returns. Raise :class:`ModelError` where it raises."""
-        error: BaseException | None = None
         try:
             if self.abandons:
                 value, error = await self._workers.run(partial(self.function, argument))
+                if error is not None:
+                    raise error
             else:
                 value = self.function(argument)
-            if error is not None:
-                raise error
             return await value if inspect.isawaitable(value) else value
-        except (KeyboardInterrupt, errors.ModelError):
+        except (KeyboardInterrupt, GeneratorExit, errors.ModelError):
             raise
         except BaseException as raised:  # also sys.exit() and pytest.skip()
-            # An exception of the runner's loop is not one of the function.
-            if isinstance(raised, GeneratorExit) and error is None:
-                raise
+            # A cancellation by the runner is no exception of the function.
             if isinstance(raised, asyncio.CancelledError) and is_cancelled_from_outside():
                 raise
-            raise workers.failed_call(self.name, raised, self.hint) from raised
+            raise workers.failed_call(self.name, raised) from raised
 
     def _completion(
         self, answer: object, latency_s: float | None = None
@@ -158,7 +136,7 @@ class FunctionModel(BuiltModel):
 
         label = workers.label_of(answer)
         if label is None:
-            return self._unreadable(answer)
+            return workers.unreadable(self.name, answer)
         is_number = isinstance(answer, Number) and not isinstance(answer, bool)
         if self.numbers or not (is_number or _LABEL_NUMBER.fullmatch(label)):
             return Completion(label, latency_s=latency_s)
@@ -171,15 +149,6 @@ class FunctionModel(BuiltModel):
             "id2label of the model"
         )
         return errors.ModelError(message, cure=advice, fatal=True)
-
-    def _unreadable(self, answer: Any) -> errors.ModelError:
-        """Return the error that an answer holds no label: several texts are those of a list."""
-        texts = getattr(answer, "tolist", lambda: answer)()
-        is_several = isinstance(texts, list | tuple) and len(texts) > 1
-        if self.batched or not is_several or not all(isinstance(text, str) for text in texts):
-            return workers.unreadable(self.name, answer)
-        message = f"{self.name} was called with one input and returned a list of {len(texts):,}"
-        return errors.ModelError(message, cure=self.hint or _TAKES_LIST)
 
 
 def _copied(argument: Any) -> Any:
@@ -222,25 +191,14 @@ def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:
 
 def _imported(target: str, where: errors.Where) -> Any:
     """Return what ``pkg.module:function`` names. Raise :class:`ConfigError`."""
-    module_name, _, path = target.partition(":")
-    module = None
     try:
-        module = import_module(module_name)
-        return attrgetter(path)(module)
+        return resolve_name(target)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a module may call sys.exit() or pytest.skip()
-        # The cure depends on how far the import came.
-        absent = error.name if isinstance(error, ModuleNotFoundError) and error.name else ""
-        if module is not None:
-            advice = f"correct the name{suggestion(path, vars(module))}"
-        elif not absent:
-            advice = f"fix the exception in {module_name}"
-        elif f"{module_name}.".startswith(f"{absent}."):
-            advice = "correct it, or add the module's folder to pytest's ini key pythonpath"
-        else:
-            advice = f"install the package that has {absent}, which {module_name} imports"
-
+        advice = None
+        if isinstance(error, ModuleNotFoundError):
+            advice = "install it, or add the module's folder to pytest's ini key pythonpath"
         evidence = f"{type(error).__name__}: {error}"
         message = f"{target!r} cannot be imported"
         raise errors.ConfigError(message, where=where, evidence=evidence, cure=advice) from error
@@ -284,7 +242,12 @@ def adopt(value: Any, spec: ModelSpec, surroundings: Surroundings) -> Model:
 
 def _adopted_model(value: Any, spec: ModelSpec) -> Model:
     """Return a model object with what the gate says of it."""
-    _check_model(value, spec)
+    lacking = [name for name in _NEEDED if not hasattr(value, name)]
+    if lacking:
+        message = f"the model of type {type(value).__name__} lacks {listed(lacking)}"
+        advice = "see pytest_ftgate.models.Model for what a model has"
+        raise errors.ConfigError(message, where=spec.source.where(), cure=advice)
+
     model = cast("Model", value if Model in type(value).__mro__ else Delegate(value))
     price.price_of(model)
 
@@ -294,32 +257,13 @@ def _adopted_model(value: Any, spec: ModelSpec) -> Model:
     state = spec.source.state
     if state:
 
-        def key(example: Example, repeat: int = 0) -> Any:
-            """Return the model's own key with the parameters of the fixture that gave it.
-
-            What is no text as it is.
-            """
-            own_key = model.key(example, repeat)
-            if not isinstance(own_key, str):
-                return own_key
+        def key(example: Example, repeat: int = 0) -> str:
+            """Return the model's own key with the parameters of the fixture that gave it."""
+            own_key = key_of(model, example, repeat)
             return hashlib.sha256(f"{state}\n{own_key}".encode()).hexdigest()
 
         changed["key"] = key
     return cast("Model", Delegate(model, **changed)) if changed else model
-
-
-def _check_model(value: Any, spec: ModelSpec) -> None:
-    """Raise :class:`ConfigError` if a model object lacks an attribute, or has an impossible one."""
-    flaws = [name for name in _NEEDED if not hasattr(value, name)]
-    flaw = f"lacks {', '.join(flaws)}"
-    if not flaws:
-        flaws = [name for name, fits in _LIMITS.items() if not fits(getattr(value, name))]
-        if not flaws:
-            return
-        flaw = f"has the {flaws[0]} {getattr(value, flaws[0])!r}"
-    message = f"the model of type {type(value).__name__} {flaw}"
-    advice = "see pytest_ftgate.models.Model for what a model has"
-    raise errors.ConfigError(message, where=spec.source.where(), cure=advice)
 
 
 def is_async(function: Callable[..., Any]) -> bool:
@@ -369,11 +313,6 @@ def _function_model(
     else:
         identity = f"{keys.token(function)} {state}".rstrip()
 
-    hint = _GETS_LIST if by_list else None
-    if inspect.ismethod(value) and value.__name__ == "predict":
-        hint = _GETS_TEXT
-    elif not by_list and callable(getattr(value, "predict", None)):
-        hint = _IS_CALLED
     concurrency = options.get("concurrency")
     batch_size = options.get("batch_size") or (PREDICTED_AT_ONCE if by_list else 1)
     return FunctionModel(
@@ -386,7 +325,6 @@ def _function_model(
         batch_size=batch_size,
         batched=by_list or batch_size > 1,
         argument=question if by_list else attrgetter("input"),
-        hint=hint,
         price=price.written_price(options.get("price"), str(spec.source)),
         numbers=_may_be_numbers(surroundings),
     )
@@ -401,45 +339,24 @@ def _may_be_numbers(surroundings: Surroundings) -> bool:
 
 
 def _check_call(value: Any, spec: ModelSpec) -> None:
-    """Raise :class:`ConfigError` for a class, and a callable that needs other arguments."""
-    # A call would say the same of every example, and without a cure.
-    name = getattr(value, "__name__", type(value).__name__)
-    misfit = _misfit(value.predict if predicts(value) else value)
-    if inspect.isclass(value) and (misfit is not None or not _makes_answers(value)):
-        message = f"{name} is a class, and a model is an object"
-        advice = f"give an object of it: {name}()"
-        if "target" in spec.options:
-            module = spec.options["target"].partition(":")[0]
-            advice = f"add model = {name}() to {module}, and write python:{module}:model"
-        raise errors.ConfigError(message, where=spec.source.where(), cure=advice)
+    """Raise :class:`ConfigError` for a callable that needs other arguments than the input.
 
-    if misfit is not None:
-        called = f"{name}.predict" if predicts(value) else name
-        message = f"{called}{excerpt(str(misfit))} cannot be called with the input alone"
-        function = "f" if name == "<lambda>" else called
-        advice = f"give a function of one argument, the input: lambda text: {function}(text, ...)"
-        raise errors.ConfigError(message, where=spec.source.where(), cure=advice)
-
-
-def _misfit(function: Callable[..., Any]) -> inspect.Signature | None:
-    """Return the signature of a callable that does not take one argument, else None."""
+    A class does, too: a model is an object of it.
+    """
+    # A call would say the same of every example.
+    called = value.predict if predicts(value) else value
     try:
         # What a decorator wraps may take other arguments than the decorated function.
-        signature = inspect.signature(function, follow_wrapped=False)
+        signature = inspect.signature(called, follow_wrapped=False)
     except (TypeError, ValueError):  # of C code
-        return None
+        return
     try:
         signature.bind("")
-    except TypeError:
-        return signature
-    return None
-
-
-def _makes_answers(value: type) -> bool:
-    """Return whether the objects of a class may be answers, as texts are, and are no models."""
-    if callable(getattr(value, "predict", None)) or hasattr(value, "complete"):
-        return False
-    return not any("__call__" in vars(base) for base in value.__mro__)
+    except TypeError as error:
+        name = getattr(called, "__name__", type(called).__name__)
+        message = f"{name}{excerpt(str(signature))} cannot be called with the input alone"
+        advice = "give a function of one argument, the input, or an object in place of its class"
+        raise errors.ConfigError(message, where=spec.source.where(), cure=advice) from error
 
 
 def _owners(function: Any) -> frozenset[int]:

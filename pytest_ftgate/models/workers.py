@@ -5,13 +5,11 @@ to unpack it.
 """
 
 import asyncio
-import contextlib
 import inspect
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from enum import Enum
-from itertools import islice
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeAlias
@@ -21,8 +19,6 @@ from pytest_ftgate.data import canonical_json
 from pytest_ftgate.data.strict_json import items_of
 from pytest_ftgate.guarded import RAISED_CURE, may_pass, told
 from pytest_ftgate.models.protocol import Completion
-
-_CURE = "return text (str), a label (int, float, bool) or a Completion for every input"
 
 
 def predicted(model: Any, inputs: list[Any]) -> object:
@@ -34,18 +30,18 @@ def predicted(model: Any, inputs: list[Any]) -> object:
     return predictions.tolist() if hasattr(predictions, "tolist") else predictions
 
 
-def one_each(name: str, answers: object, n: int, hint: str | None = None) -> Sequence[Any]:
+def one_each(name: str, answers: object, n: int) -> Sequence[Any]:
     """Return the answers of a function to ``n`` inputs.
 
-    Raise :class:`ModelError` unless it is a list of as many; ``hint`` is its cure.
+    Raise :class:`ModelError` unless it is a list of as many.
     """
     message = f"{name} returned {_kind(answers)}"
     if isinstance(answers, Sequence) and not isinstance(answers, str):
         if len(answers) == n:
             return answers
         message = f"{name} returned {len(answers):,} answers for {n:,} inputs"
-    advice = "with batch_size, return a list with one answer for each input of the list"
-    raise errors.ModelError(message, cure=hint or advice)
+    advice = "return a list with one answer for each input of the list"
+    raise errors.ModelError(message, cure=advice)
 
 
 def _kind(value: object) -> str:
@@ -101,67 +97,22 @@ def _scores(answer: Any) -> Mapping[str, Any]:
 
 
 def unreadable(name: str, answer: object) -> errors.ModelError:
-    """Return the error that an answer holds no label, however deeply it is nested."""
-    try:
-        return _unreadable(name, answer)
-    except RecursionError:
-        message = f"{name} returned {_kind(answer)} that is nested too deeply"
-        return errors.ModelError(message, cure=_CURE)
-
-
-def _unreadable(name: str, answer: object) -> errors.ModelError:
     """Return the error that an answer holds no label, with the value, and how to unpack it."""
-    if answer is None:
-        advice = (
-            "return the answer as text (str); a function without a return statement returns None"
-        )
-        return errors.ModelError(f"{name} returned None", cure=advice)
-    if inspect.iscoroutine(answer):
-        answer.close()  # or Python warns that it was never awaited
+    message = f"{name} returned {_kind(answer)}"
+    advice = "return text (str), a label (int, float, bool) or a Completion for every input"
 
     # A classifier that returns its probabilities is the most frequent case.
     numbers: Any = getattr(answer, "tolist", lambda: answer)()
     if isinstance(numbers, list) and len(numbers) == 1 and isinstance(numbers[0], list):
         numbers = numbers[0]  # a batch of one
-    if _are_scores(numbers):
+    is_list = isinstance(numbers, list | tuple) and len(numbers) > 0
+    if is_list and all(isinstance(number, int | float) for number in numbers):
         message = f"{name} returned {len(numbers):,} numbers for an input, such as probabilities"
-        advice = "return the label of the largest: lambda text: LABELS[int(scores(text).argmax())]"
-    else:
-        message = f"{name} returned {_kind(answer)}"
-        advice = _unpacking(answer, numbers)
+        advice = (
+            "return the label of the largest: LABELS[int(scores.argmax())], or that of its one "
+            "score: LABELS[int(score > 0.5)]"
+        )
     return errors.ModelError(message, evidence=text.shortened(repr(answer), 80), cure=advice)
-
-
-def _unpacking(answer: object, numbers: Any) -> str:
-    """Return how to get a label out of an answer that is no list of probabilities."""
-    if inspect.isgenerator(answer) or inspect.isasyncgen(answer):
-        return "return the answer as text: return, not yield"
-    if hasattr(answer, "cats"):
-        return "doc.cats is empty: give a spaCy pipeline with a trained textcat"
-    if isinstance(numbers, list) and len(numbers) == 1 and isinstance(numbers[0], float):
-        return "return the label of its one score: LABELS[int(score > 0.5)]"
-
-    paths = list(islice(_paths(answer, "answer"), 2))
-    return f"return its text: {paths[0]}" if len(paths) == 1 else _CURE
-
-
-def _are_scores(numbers: Any) -> bool:
-    if not isinstance(numbers, list | tuple) or len(numbers) < 2:
-        return False
-    return all(isinstance(number, int | float) for number in numbers)
-
-
-def _paths(value: Any, path: str) -> Iterator[str]:
-    """Yield how Python reads each text within a value."""
-    items: Iterable[tuple[Any, Any]] = ()
-    if isinstance(value, str):
-        yield path
-    elif isinstance(value, Mapping):
-        items = value.items()
-    elif isinstance(value, list | tuple):
-        items = enumerate(value)
-    for key, item in items:
-        yield from _paths(item, f"{path}[{key!r}]")
 
 
 # calls, or batches, that are made in one go: this spreads the overhead over them
@@ -227,13 +178,6 @@ def _work(jobs: SimpleQueue[_Job | None]) -> None:
         del job, call, future, value, raised  # an idle thread must not keep data alive
 
 
-_KILLED = errors.ModelError(
-    "the process that called the function ended before it answered",
-    retryable=True,
-    cure="lower workers if the machine has too little memory, or find out what ends the process",
-)
-
-
 class InProcesses:
     """Call a function in processes: takes a list of inputs, returns a list of answers and errors.
 
@@ -253,92 +197,62 @@ class InProcesses:
         # another.
         backend, _ = get_active_backend()
         self._backend = {} if type(backend).__name__ == "LokyBackend" else {"backend": backend}
-        as_they_come = getattr(backend, "supports_return_generator", False)
-        self._return_as = "generator_unordered" if as_they_come else "list"
 
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:
-        # A function of lists is called once in each process.
-        size = -(-len(inputs) // self._workers) if self._batched else 1
-        starts = range(0, len(inputs), size)
-        batches = [list(inputs[start : start + size]) for start in starts]
-        answers = self._answers(dict(enumerate(batches)))
-
-        # A process that is killed takes what all others are doing with it. The other batches are
-        # called one by one, so that only the call that gets its process killed has no answer.
-        for number, batch in enumerate(batches):
-            if number not in answers:
-                answers |= self._answers({number: batch})
-
-        outcomes: list[Any] = []
-        for number, batch in enumerate(batches):
-            outcomes += answers.get(number, [_KILLED] * len(batch))
-        return outcomes
-
-    def _answers(self, batches: Mapping[int, list[Any]]) -> dict[int, list[Any]]:
-        """Return the outcomes of batches by number, but of those that died with a process."""
         from concurrent.futures.process import BrokenProcessPool
 
         from joblib import Parallel, delayed, parallel_config
 
+        # A function of lists is called once in each process.
+        size = -(-len(inputs) // self._workers) if self._batched else 1
         call = delayed(_called)
         calls = []
-        for number, batch in batches.items():
-            calls.append(call(self.__wrapped__, number, batch, self._batched))
-        answers: dict[int, list[Any]] = {}
-        with parallel_config(**self._backend), contextlib.suppress(BrokenProcessPool):
-            pool = Parallel(n_jobs=self._workers, return_as=self._return_as)
-            for number, outcomes in pool(calls):
-                answers[number] = outcomes
-        return answers
+        for start in range(0, len(inputs), size):
+            batch = list(inputs[start : start + size])
+            calls.append(call(self.__wrapped__, batch, self._batched))
+
+        try:
+            with parallel_config(**self._backend):
+                batches = Parallel(n_jobs=self._workers)(calls)
+        except BrokenProcessPool as error:
+            message = "a process that called the function ended before it answered"
+            advice = (
+                "lower workers if the machine has too little memory, or find out what ends the "
+                "process"
+            )
+            raise errors.ModelError(message, retryable=True, cure=advice) from error
+
+        outcomes: list[Any] = []
+        for batch in batches:
+            outcomes += batch
+        return outcomes
 
 
-def _called(
-    function: Callable[[Any], Any],
-    number: int,
-    inputs: list[Any],
-    batched: bool,
-) -> tuple[int, list[Any]]:
-    """Call the function in the other process; return the batch's number, and its outcomes.
+def _called(function: Callable[[Any], Any], inputs: list[Any], batched: bool) -> list[Any]:
+    """Call the function in the other process.
 
-    An outcome is an answer with its latency, or an error.
+    Return an answer with its latency, or an error, for each input.
     """
     start = clock.perf_counter()
     try:
         returned = function(inputs) if batched else [function(inputs[0])]
         answers = one_each("the function", returned, len(inputs))
     except errors.ModelError as error:
-        return number, [error] * len(inputs)
+        return [error] * len(inputs)
     except BaseException as error:  # also sys.exit() and pytest.skip()
         # The exception itself may not survive pickling.
-        return number, [failed_call("the function", error)] * len(inputs)
+        return [failed_call("the function", error)] * len(inputs)
 
     latency_s = clock.perf_counter() - start
-    return number, [_outcome(answer, latency_s) for answer in answers]
+    outcomes: list[Any] = []
+    for answer in answers:
+        if isinstance(answer, str):
+            answer = Completion(answer, latency_s=latency_s)
+        outcomes.append(answer)
+    return outcomes
 
 
-def _outcome(answer: Any, latency_s: float) -> Any:
-    """Return an answer as it travels between processes.
-
-    What holds none may not survive pickling.
-    """
-    if isinstance(answer, str):
-        return Completion(answer, latency_s=latency_s)
-    if isinstance(answer, Completion) or label_of(answer) is not None:
-        return answer
-    return unreadable("the function", answer)
-
-
-def failed_call(name: str, raised: BaseException, hint: str | None = None) -> errors.ModelError:
-    """Return what a function raised as the error of its call.
-
-    ``hint`` is what may be wrong with the call.
-    """
-    advice = RAISED_CURE
-    if type(raised).__name__ == "NotFittedError":  # of scikit-learn, a ValueError
-        advice = "fit the model before it is given to the gate: call its method fit"
-    elif hint is not None and isinstance(
-        raised, TypeError | AttributeError | LookupError | ValueError
-    ):
-        advice = f"{hint}; otherwise {advice}"
+def failed_call(name: str, raised: BaseException) -> errors.ModelError:
+    """Return what a function raised as the error of its call."""
     message = f"{name} raised {told(raised)}"
-    return errors.ModelError(message, retryable=may_pass(raised), cure=advice)
+    return errors.ModelError(message, retryable=may_pass(raised), cure=RAISED_CURE)
