@@ -96,8 +96,6 @@ class _Comparison:
         changes: both values of each key in which ``gate`` asks for less.
         reference: the gate that asks for enough.
         gate: the gate that is compared with it.
-        limits_cost: whether the reference limits costs, so that prices count.
-        uncounted: keys of models that do not count.
     """
 
     def __init__(self, reference: GateKeys, gate: GateKeys) -> None:
@@ -105,28 +103,15 @@ class _Comparison:
         self.reference = reference
         self.gate = gate
 
-        limits = reference.thresholds
-        is_cheaper = reference.cheaper_by is not None
-        is_faster = reference.faster_by is not None
-        self.limits_cost = is_cheaper or "cost_usd" in limits or _is_limited(reference)
-        limits_latency = is_faster or any(name.startswith("latency_") for name in limits)
-
-        self.uncounted = set(model_keys.OPERATION_KEYS)
-        if not self.limits_cost:
-            self.uncounted.add("price")
-        if not limits_latency:
-            self.uncounted.update(model_keys.LATENCY_KEYS)
-
     def compare_baselines(self) -> None:
-        """Compare each baseline with the one that is this model now, and the required gain."""
+        """Compare each baseline with that of its name, or with the one that is this model now."""
         gate = self.gate
         for role, model in self.reference.baselines.items():
-            value = self.value_of(model)
-            roles = [name for name, spec in gate.baselines.items() if self.value_of(spec) == value]
-            # Of several roles of one model the one that asks for most counts.
-            role_now = max(
-                roles, key=lambda name: _required_gain(gate.standard_of(name)), default=role
-            )
+            value = _value_of(model)
+            roles = [name for name, spec in gate.baselines.items() if _value_of(spec) == value]
+            role_now = role
+            if roles and role not in roles:
+                role_now = roles[0]
             self._compare_model(role, gate.baselines.get(role_now))
             self._compare_standard(role, gate.standard_of(role_now))
 
@@ -171,11 +156,6 @@ class _Comparison:
         if is_excused or gate.goal == "format":
             self.compare("goal", reference.goal, gate.goal)
 
-        # The price of another candidate is judged with that candidate.
-        if self.limits_cost and reference.candidate.spelling == gate.candidate.spelling:
-            price = reference.candidate.options.get("price")
-            self.compare("candidate.price", price, gate.candidate.options.get("price"))
-
     def compare_metrics(self) -> None:
         """Compare the metric that decides, those of thresholds, and those that are judged."""
         reference = self.reference
@@ -193,8 +173,8 @@ class _Comparison:
         where there was none, if it is a mapping of keys, such as a guard.
         """
         # Two models of one name, for example, are the same value, of which keys may differ.
-        old_value, old_entries = self.value_of(old)
-        new_value, new_entries = self.value_of(new)
+        old_value, old_entries = _value_of(old)
+        new_value, new_entries = _value_of(new)
 
         if old_value == new_value:
             directions = comparable(type(old)) if isinstance(old, Keys) else {}
@@ -211,31 +191,32 @@ class _Comparison:
             asks_less = direction.asks_less(old_value, new_value)
         if asks_less:
             unset = (direction and direction.unwritten) or "not given"
-            self.changes[key] = _shown_pair(
-                _shown(old_value) or unset, _shown(new_value) or "removed"
-            )
+            old_text = excerpt(_shown(old_value) or unset)
+            new_text = excerpt(_shown(new_value) or "removed")
+            self.changes[key] = f"{old_text} -> {new_text}"
 
-    def value_of(self, value: Any) -> tuple[Any, Mapping[str, Any] | None]:
-        """Return what a value is, and the values within it by key; None if it has no keys."""
-        if isinstance(value, ModelSpec):
-            options = {"provider": value.provider, **value.options}
-            for key, option in value.options.items():
-                if key in self.uncounted or option == {}:
-                    del options[key]
-            return value.spelling, options
-        if isinstance(value, MetricSpec):
-            return value.name, value.options
-        if isinstance(value, Keys):
-            fields = type(value).model_fields
-            values = {field.alias or name: getattr(value, name) for name, field in fields.items()}
-            if isinstance(value, DataKeys | CalibrationKeys):
-                del values["path"]  # it is absolute
-                return value.path, values
-            return "given", values
-        if isinstance(value, Mapping) and all(isinstance(entry, Keys) for entry in value.values()):
-            return "", value
-        is_plain = value is None or isinstance(value, _PLAIN)
-        return value if is_plain else "a Python object", None
+
+def _value_of(value: Any) -> tuple[Any, Mapping[str, Any] | None]:
+    """Return what a value is, and the values within it by key; None if it has no keys."""
+    if isinstance(value, ModelSpec):
+        options = {"provider": value.provider, **value.options}
+        for key, option in value.options.items():
+            if key in model_keys.UNCOUNTED or option == {}:
+                del options[key]
+        return value.spelling, options
+    if isinstance(value, MetricSpec):
+        return value.name, value.options
+    if isinstance(value, Keys):
+        fields = type(value).model_fields
+        values = {field.alias or name: getattr(value, name) for name, field in fields.items()}
+        if isinstance(value, DataKeys | CalibrationKeys):
+            del values["path"]  # it is absolute
+            return value.path, values
+        return "given", values
+    if isinstance(value, Mapping) and all(isinstance(entry, Keys) for entry in value.values()):
+        return "", value
+    is_plain = value is None or isinstance(value, _PLAIN)
+    return value if is_plain else "a Python object", None
 
 
 def _is_open(gate: GateKeys, path: str) -> bool:
@@ -272,14 +253,6 @@ def _shown_standard(standard: Standard) -> str:
     if standard.key == "agreement":
         return standard.key
     return f"{standard.key} {plain_number(abs(standard.gain))}"
-
-
-def _shown_pair(old: str, new: str) -> str:
-    """Return two texts; of long ones, what is near their first difference."""
-    start = 0
-    while start < min(len(old), len(new)) and old[start] == new[start]:
-        start += 1
-    return f"{excerpt(old, start)} -> {excerpt(new, start)}"
 
 
 def _shown(value: Any) -> str:

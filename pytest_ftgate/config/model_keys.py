@@ -38,13 +38,12 @@ PROMPT_KEYS = ("system", "system_file", "few_shot", "retrieval", "template")
 OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")
 """The parameters that limit an answer's length, the new name and the old."""
 
-OPERATION_KEYS = ("name", "timeout_s", "retries", "api_key_env")
-"""The keys of a model that change none of its answers."""
-
-_OF_CALLS = (*OPERATION_KEYS, "price", "concurrency", "revision", "served_as", "params")
-"""The keys of a hook's model that change how it is called, and not which model it is."""
-
-LATENCY_KEYS = (
+UNCOUNTED = (
+    "name",
+    "timeout_s",
+    "retries",
+    "api_key_env",
+    "price",
     "concurrency",
     "requests_per_minute",
     "latency_sample",
@@ -52,7 +51,10 @@ LATENCY_KEYS = (
     "workers",
     "device",
 )
-"""The keys of a model that change how long its answers take, and nothing else."""
+"""The keys of a model that enter no key of its stored answers, since they change no answer."""
+
+_OF_CALLS = (*UNCOUNTED, "revision", "served_as", "params")
+"""The keys of a hook's model that change how it is called, and not which model it is."""
 
 COUNTS = ("few_shot", "retrieval", "latency_sample")
 """The keys of a model that count examples; 0 is the same as no key."""

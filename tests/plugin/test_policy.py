@@ -154,7 +154,7 @@ def test_a_file_in_a_package(governed: Project, monkeypatch: pytest.MonkeyPatch)
         ),
         ("rules/policy.yaml", POLICY + "gates: {}\n", ["rules/policy.yaml:12: gates"]),
         ("rules/policy.yaml", "version: 2\n", ["rules/policy.yaml:1: version"]),
-        ("rules/policy.yaml", "", ["rules/policy.yaml", "empty"]),
+        ("rules/policy.yaml", "", ["rules/policy.yaml", "version: 1"]),
     ],
 )
 def test_a_policy_that_cannot_be_used(
