@@ -142,7 +142,6 @@ class Caller:
                     await self._take_over()
                 else:
                     return []
-                self.questions.progress.elsewhere = len(self._elsewhere)
 
             taken = self._next[:size]
             del self._next[:size]
@@ -201,7 +200,7 @@ class Caller:
                 if is_final:
                     self._give_up(question.key, error, attempts)
                 else:
-                    self.questions.progress.retrying = error.what
+                    self.questions.progress.problem = error.what
                     again.append(question)
                     wait_s = asking.wait_s(max(1, n_failures), error.retry_after_s)
                     pause_s = max(pause_s, wait_s)

@@ -223,10 +223,7 @@ class Progress:
         total: all questions.
         stored: answers that were stored or recorded.
         errors: questions that failed for good.
-        last_failure: what the last failed question failed with.
-        retrying: what the last call failed with that is made again; ``None`` once a call is
-            answered.
-        elsewhere: questions that another process asks, whose answers are waited for.
+        problem: what the last call failed with; ``None`` once a call is answered.
     """
 
     model: str
@@ -234,9 +231,7 @@ class Progress:
     total: int = 0
     stored: int = 0
     errors: int = 0
-    last_failure: str | None = None
-    retrying: str | None = None
-    elsewhere: int = 0
+    problem: str | None = None
 
 
 class Questions:
@@ -278,7 +273,7 @@ class Questions:
         """Record answers of this run."""
         for prediction in predictions:
             self._answer(prediction.key, prediction)
-            self.progress.retrying = None
+            self.progress.problem = None
 
     def _answer(self, key: str, prediction: Prediction) -> None:
         _, job = self.open.pop(key)
@@ -299,4 +294,4 @@ class Questions:
         self.outcomes[key] = Prediction(key, failure=failure, retries=failure.attempts - 1)
         self.progress.done += 1
         self.progress.errors += 1
-        self.progress.last_failure = failure.what
+        self.progress.problem = failure.what

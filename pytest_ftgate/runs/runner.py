@@ -15,7 +15,8 @@ from pytest_ftgate.runs.budget import Budget
 from pytest_ftgate.runs.jobs import Job, Progress, Questions, Run, Stores, TimeLimit
 from pytest_ftgate.runs.store import Store
 
-_STILL_S = 20.0  # after which progress is reported although nothing has changed
+Display = Callable[[Sequence[Progress], float], None]
+"""Shows the progress of the models of a run, which began so many seconds ago."""
 
 
 def run_models(
@@ -23,7 +24,7 @@ def run_models(
     *,
     stores: Stores,
     ask: bool = True,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Display | None = None,
     offline: bool = False,
     limit: TimeLimit | None = None,
     budget: Budget | None = None,
@@ -38,8 +39,7 @@ def run_models(
 
     Args:
         ask: models are called; otherwise what is neither recorded nor stored stays missing.
-        progress: called in this thread, at most about ten times a second for each model, and from
-            time to time while nothing changes.
+        progress: called in this thread, about ten times a second.
         offline: endpoints are not called.
         limit: when the run ends; what has not been answered by then fails.
 
@@ -183,27 +183,15 @@ def _look_up(questions: Questions, stores: Stores) -> None:
     questions.stored(recorded)
 
 
-def _teller(
-    progress: Callable[[Progress], None] | None, models: Sequence[Questions]
-) -> Callable[[], None]:
-    """Return a function that reports models that have progressed, and sometimes all others."""
-    latest: dict[int, Progress] = {}
-    last = clock.monotonic()
+def _teller(progress: Display | None, models: Sequence[Questions]) -> Callable[[], None]:
+    """Return a function that shows the progress of the models."""
+    began = clock.monotonic()
 
     def tell() -> None:
-        nonlocal last
-        if progress is None:
-            return
-
-        is_due = clock.monotonic() - last > _STILL_S
-        for number, model in enumerate(models):
-            current = replace(model.progress)
-            if is_due or latest.get(number) != current:
-                latest[number] = current
-                last = clock.monotonic()
-                # a broken display must not lose answers
-                with contextlib.suppress(Exception):
-                    progress(current)
+        if progress is not None and models:
+            # a broken display must not lose answers
+            with contextlib.suppress(Exception):
+                progress([model.progress for model in models], clock.monotonic() - began)
 
     return tell
 
