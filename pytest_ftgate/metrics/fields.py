@@ -22,15 +22,13 @@ from pytest_ftgate.metrics.json_differences import (
     RIGHT,
     SPURIOUS,
     WRONG,
+    Comparison,
     Differences,
-    leaves,
 )
 from pytest_ftgate.metrics.json_values import (
     ABSENT,
     JsonForm,
-    JsonRules,
     Lists,
-    innermost_field,
     names_in,
     read_rules,
     refuse_unknown,
@@ -56,14 +54,10 @@ LISTS: tuple[Lists, ...] = ("match", "sequence", "set")
 
 @dataclass(frozen=True)
 class FieldMetric(Metric):
-    """The metric ``field_f1``.
-
-    ``fields`` are those that are counted, all others are ignored; None: all are counted.
-    """
+    """The metric ``field_f1``."""
 
     average: str
-    rules: JsonRules
-    fields: tuple[str, ...] | None
+    comparison: Comparison
     kind: Kind
     json_form: JsonForm
     name = "field_f1"
@@ -73,7 +67,7 @@ class FieldMetric(Metric):
         check_shape(self.name, expected, answers)
         values = [self._container(value, row) for row, value in enumerate(expected)]
         compared = [list(map(self._compare, values, repeat)) for repeat in answers]
-        counts = np.array([_totals(repeat) for repeat in compared])
+        counts = np.array([_counts(repeat) for repeat in compared])
         scores: Floats = np.array([_f1(repeat, empty=1.0) for repeat in counts]).mean(axis=0)
 
         # "samples" is a mean over examples; "micro" is a value of the whole set only
@@ -82,15 +76,14 @@ class FieldMetric(Metric):
         else:
             pooled = self._pooled(values, counts, scores)
             scored = Scored(self, pooled.value, statistic=pooled)
-        notes = [short_note(answer.note) for answer in compared[0]]
-        return replace(scored, notes=notes)
+        return replace(scored, notes=[short_note(answer.note) for answer in compared[0]])
 
     def _pooled(
         self, values: Sequence[Any], counts: Floats, scores: Floats
     ) -> set_level.PooledCounts:
         """Return the counts of all repeats, between those of perfect and of worthless answers."""
-        perfect = _totals(self._all(RIGHT, value) for value in values)
-        worthless = _totals(self._all(WRONG, value) for value in values)
+        perfect = _counts(self.comparison.all_leaves(RIGHT, value) for value in values)
+        worthless = _counts(self._lost(WRONG, value) for value in values)
         repeats = len(counts)
         return set_level.PooledCounts(
             counts.sum(axis=0), repeats * perfect, repeats * worthless, scores, _f1
@@ -112,38 +105,23 @@ class FieldMetric(Metric):
         return container
 
     def _compare(self, expected: Any, answer: str | None) -> Differences:
-        remark = "no answer"
-        if answer is not None:
-            try:
-                value = parse_json(without_fence(answer))
-            except ValueError as error:
-                remark = f"not JSON: {error}"
-            else:
-                return Differences(self.rules, self._is_counted).compare(expected, value)
-        lost = self._all(MISSING, expected)
-        lost.remarks.append(remark)
+        if answer is None:
+            return self._lost(MISSING, expected, "no answer")
+        try:
+            value = parse_json(without_fence(answer))
+        except ValueError as error:
+            return self._lost(MISSING, expected, f"not JSON: {error}")
+        return self.comparison.compare(expected, value)
+
+    def _lost(self, kind: int, expected: Any, remark: str = "") -> Differences:
+        """Return the counts where no expected value is right; if none counts, one is spurious."""
+        lost = Differences(self.comparison.all_leaves(kind, expected).counts, [remark])
+        if not any(lost.counts):
+            lost.counts[SPURIOUS] = 1
         return lost
 
-    def _all(self, kind: int, expected: Any) -> Differences:
-        """Return counts in which every expected value is of one kind.
 
-        If none is expected, one value is spurious.
-        """
-        counted = Differences(self.rules, self._is_counted)
-        unordered = self.rules.lists == "set"
-        for _, name, size in leaves(expected, unordered=unordered):
-            if self._is_counted(name):
-                counted.counts[kind] += size
-        if kind != RIGHT and not any(counted.counts):
-            counted.counts[SPURIOUS] += 1
-        return counted
-
-    def _is_counted(self, name: str) -> bool:
-        """Return whether values with a name are counted."""
-        return self.fields is None or innermost_field(self.fields, name) is not None
-
-
-def _totals(answers: Iterable[Differences]) -> Floats:
+def _counts(answers: Iterable[Differences]) -> Floats:
     """Return the numbers of right, wrong, missing and spurious values, shape ``(answers, 4)``."""
     return np.array([answer.counts for answer in answers], dtype=np.float64)
 
@@ -166,38 +144,27 @@ def build(options: Options) -> FieldMetric:
         names.update(names_in(value))
 
     rules = read_rules(options, names, LISTS)
-
-    counted: dict[str, None] = {}
-    for value in values:
-        for _, name, _ in leaves(value, unordered=rules.lists == "set"):
-            counted[name] = None
-
-    declared = options.labels("fields", "fields")
-    if declared is not None and values:
-        _check_declared(options, declared, counted)
+    fields = options.labels("fields", "fields")
+    if fields is not None and values:
+        _check_fields(options, fields, Comparison(rules), values)
 
     average = options.choice("average", AVERAGES)
     kind: Kind = "graded" if average == "samples" else "set"
-    form = JsonForm.of(values)
-    return FieldMetric(average, rules, declared, kind, form)
+    return FieldMetric(average, Comparison(rules, fields), kind, JsonForm.of(values))
 
 
-def _check_declared(options: Options, declared: Sequence[str], counted: Iterable[str]) -> None:
-    """Refuse a field that no example has, and one that is listed twice."""
+def _check_fields(
+    options: Options, fields: Sequence[str], comparison: Comparison, values: Sequence[Any]
+) -> None:
+    """Refuse a field of which no example expects a value."""
     names = set[str]()
-    for name in counted:
-        # a name includes everything below it
-        while name not in names:
-            names.add(name)
-            name = name.rpartition(".")[0] or name
-
-    refuse_unknown(options, "fields", declared, names)
-
-    for place, name in enumerate(declared):
-        if name in declared[:place]:
-            raise options.error(
-                f"fields contains {name!r} twice", key="fields", cure="List each field once."
-            )
+    for value in values:
+        for _, name in comparison.leaves(value):
+            # a name includes everything below it
+            while name not in names:
+                names.add(name)
+                name = name.rpartition(".")[0] or name
+    refuse_unknown(options, "fields", fields, names)
 
 
 def _expected(options: Options, text: str) -> Any:

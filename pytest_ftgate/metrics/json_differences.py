@@ -1,266 +1,232 @@
-"""Differences between an expected and an answered JSON value, counted by field."""
+"""Differences between an expected and an answered JSON value, counted leaf by leaf."""
 
-import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from pytest_ftgate.metrics.json_values import ABSENT, MOST_PAIRED, JsonRules, child_name
-from pytest_ftgate.metrics.options import is_number
-from pytest_ftgate.statistics.arrays import Floats
+from pytest_ftgate.metrics.json_values import (
+    ABSENT,
+    JsonRules,
+    child_name,
+    is_inside,
+    most_pairs,
+)
 from pytest_ftgate.text import EXCERPT, NAMED, shortened
 
 Path: TypeAlias = tuple[str | int, ...]
 RIGHT, WRONG, MISSING, SPURIOUS = range(4)
 
-# of differences, for the choice of pairs; whether two numbers are equal is decided exactly
-_ROUNDING = 1e-9
+MOST_PAIRED = 200
+"""Items of one list that are paired with similar ones; pairing takes cubic time."""
 
 
-def leaves(
-    value: Any, *, unordered: bool, path: Path = (), name: str = ""
-) -> Iterator[tuple[Path, str, int]]:
-    """Yield the path, the name of the field and the size of each value that is compared as a unit.
+class _Remark(NamedTuple):
+    """A value that is not right."""
 
-    That is a scalar, or an empty object or list; if lists are ``unordered``, also a list, which
-    counts as many values as it has elements, and at least one.
-    """
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            inner_name = child_name(name, key)
-            yield from leaves(inner, unordered=unordered, path=(*path, key), name=inner_name)
-    elif isinstance(value, list) and value and not unordered:
-        for place, element in enumerate(value):
-            yield from leaves(element, unordered=unordered, path=(*path, place), name=name)
-    else:
-        size = len(value) if isinstance(value, list) else 1
-        yield path, name, max(size, 1)
+    kind: int
+    path: Path
+    expected: Any
+    answered: Any
+
+    def __str__(self) -> str:
+        if self.kind == MISSING:
+            problem = "missing"
+        elif self.kind == SPURIOUS:
+            problem = "not expected"
+        else:
+            problem = f"{_quoted(self.answered)}, expected {_quoted(self.expected)}"
+        return f"{shown_place(self.path)}: {problem}"
 
 
-class _Contents(NamedTuple):
-    """The values inside of an item, without their positions in lists.
-
-    Attributes:
-        values: how often each value occurs, by its field and its key.
-        numbers: the numbers of fields that have a tolerance, each with its field.
-    """
-
-    values: Counter[Any]
-    numbers: list[tuple[str, float]]
-
-
-@dataclass
+@dataclass(frozen=True)
 class Differences:
-    """The differences between an expected and an answered value.
+    """The numbers of right, wrong, missing and spurious values, and what is not right."""
 
-    Attributes:
-        is_counted: returns whether a value with a name is counted.
-        counts: the numbers of right, wrong, missing and spurious values.
-        remarks: descriptions of what is not right; ``more`` is the number of further ones.
-    """
-
-    rules: JsonRules
-    is_counted: Callable[[str], bool]
     counts: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
-    remarks: list[str] = field(default_factory=list)
-    more: int = 0
+    remarks: list[_Remark | str] = field(default_factory=list)
 
-    @property
-    def _unordered(self) -> bool:
-        return self.rules.lists == "set"
+    @classmethod
+    def total(cls, parts: Iterable["Differences"]) -> "Differences":
+        total = cls()
+        for part in parts:
+            for kind, count in enumerate(part.counts):
+                total.counts[kind] += count
+            total.remarks.extend(part.remarks)
+        return total
 
     @property
     def note(self) -> str | None:
         """Return one line that describes what is not right; None if everything is."""
-        remarks = list(self.remarks)
-        if self.more:
-            remarks.append(f"and {self.more:,} more")
+        remarks = list(map(str, self.remarks[:NAMED]))
+        if len(self.remarks) > NAMED:
+            remarks.append(f"and {len(self.remarks) - NAMED:,} more")
         return "; ".join(remarks) or None
 
-    def _remark(self, path: Path, text: str) -> None:
-        if len(self.remarks) < NAMED:
-            self.remarks.append(f"{shown_place(path)}: {text}")
-        else:
-            self.more += 1
 
-    def compare(
-        self, expected: Any, answered: Any, path: Path = (), name: str = ""
-    ) -> "Differences":
+@dataclass(frozen=True)
+class Comparison:
+    """How JSON values are compared. ``fields`` are the names that count; None: all do."""
+
+    rules: JsonRules
+    fields: Sequence[str] | None = None
+
+    def compare(self, expected: Any, answered: Any, path: Path = (), name: str = "") -> Differences:
         """Compare two values, leaf by leaf."""
         if _is_object(expected) and _is_object(answered):
+            parts = []
             for key in dict.fromkeys((*expected, *answered)):
                 values = expected.get(key, ABSENT), answered.get(key, ABSENT)
-                self.compare(*values, (*path, key), child_name(name, key))
-        elif self._has_items(expected, answered):
-            for place, values in enumerate(self._paired_items(expected, answered, name)):
-                self.compare(*values, (*path, place), name)
-        elif self._has_parts(expected) or self._has_parts(answered):
-            self._lacking(MISSING, path, name, expected)
-            self._lacking(SPURIOUS, path, name, answered)
-        else:
-            self._compare_leaves(path, name, expected, answered)
-        return self
+                parts.append(self.compare(*values, (*path, key), child_name(name, key)))
+            return Differences.total(parts)
 
-    def _has_items(self, expected: Any, answered: Any) -> bool:
-        """Return whether two values are lists that are compared item by item."""
-        if not isinstance(expected, list) or not isinstance(answered, list) or self._unordered:
-            return False
-        return bool(expected) and (bool(answered) or self.rules.lists == "match")
+        if isinstance(expected, list) and isinstance(answered, list) and (expected or answered):
+            return Differences.total(self._compare_items(expected, answered, path, name))
 
-    def _has_parts(self, value: Any) -> bool:
-        """Return whether a value is no leaf: it is absent, or its parts are compared."""
-        if isinstance(value, list):
-            return bool(value) and not self._unordered
-        return value is ABSENT or _is_object(value)
+        if _has_parts(expected) or _has_parts(answered):
+            missing = self.all_leaves(MISSING, expected, path, name)
+            return Differences.total([missing, self.all_leaves(SPURIOUS, answered, path, name)])
 
-    def _lacking(self, kind: int, path: Path, name: str, value: Any) -> None:
-        """Count the leaves of a value that only one side has."""
-        if value is ABSENT:
-            return
+        kind = RIGHT if self.rules.same_leaf(expected, answered, name) else WRONG
+        return self._counted(kind, path, name, expected, answered)
 
-        remark = "missing" if kind == MISSING else "not expected"
-        for place, inner, size in leaves(value, unordered=self._unordered, path=path, name=name):
-            if self.is_counted(inner):
-                self.counts[kind] += size
-                self._remark(place, remark)
+    def same(self, expected: Any, answered: Any, name: str = "") -> bool:
+        """Return whether two values are equal, numbers within the tolerance."""
+        return not self.compare(expected, answered, (), name).remarks
 
-    def _compare_leaves(self, path: Path, name: str, expected: Any, answered: Any) -> None:
-        if not self.is_counted(name):
-            return
+    def all_leaves(self, kind: int, value: Any, path: Path = (), name: str = "") -> Differences:
+        """Count all leaves of a value as right, missing and so on."""
+        leaves = self.leaves(value, path, name)
+        return Differences.total(self._counted(kind, place, inner) for place, inner in leaves)
 
-        is_list = isinstance(expected, list)
-        if is_list and isinstance(answered, list) and (expected or answered):
-            self._compare_elements(path, name, expected, answered)
-        elif is_list and expected:
-            # any other value in place of a list is one that was not expected
-            self.counts[MISSING] += len(expected)
-            self.counts[SPURIOUS] += 1
-            self._remark(path, "not a list")
-        elif self.rules.same(expected, answered, name):
-            self.counts[RIGHT] += 1
-        else:
-            self.counts[WRONG] += 1
-            self._remark(path, f"{_quoted(answered)}, expected {_quoted(expected)}")
+    def leaves(self, value: Any, path: Path = (), name: str = "") -> Iterator[tuple[Path, str]]:
+        """Yield the path and the name of the field of each value that is compared as a unit.
 
-    def _compare_elements(
-        self, path: Path, name: str, expected: list[Any], answered: list[Any]
-    ) -> None:
-        right = self.rules.count_matches(expected, answered, name)
-        missing = len(expected) - right
-        spurious = len(answered) - right
-        self.counts[RIGHT] += right
-        self.counts[MISSING] += missing
-        self.counts[SPURIOUS] += spurious
-        if missing or spurious:
-            counts = f"{missing:,} of {len(expected):,} missing, {spurious:,} not expected"
-            self._remark(path, counts)
-
-    # --- pairs of items ---------------------------------------------------------------------------
-
-    def _paired_items(
-        self, expected: Sequence[Any], answered: Sequence[Any], name: str
-    ) -> Iterator[tuple[Any, Any]]:
-        """Yield each expected item with its partner, then the answered items without one."""
-        if self.rules.lists == "match":
-            partners = self._partners(expected, answered, name)
-        else:
-            common = range(min(len(expected), len(answered)))
-            partners = dict(zip(common, common, strict=True))
-
-        for place, item in enumerate(expected):
-            partner = partners.get(place)
-            yield item, ABSENT if partner is None else answered[partner]
-
-        used = set(partners.values())
-        for place, item in enumerate(answered):
-            if place not in used:
-                yield ABSENT, item
-
-    def _partners(
-        self, expected: Sequence[Any], answered: Sequence[Any], name: str
-    ) -> dict[int, int]:
-        """Return pairs of items as places: equal ones, then those with most in common.
-
-        Equal items first loses nothing: no other pairs of the four items have more fields in
-        common.
+        That is a scalar, an empty object or list, or an element of a list that is a set.
         """
-        partners = self.rules.identical(expected, answered, name)
-        # The assignment takes cubic time, so that a runaway list is paired in part.
-        used = set(partners.values())
-        rows = [place for place in range(len(expected)) if place not in partners][:MOST_PAIRED]
-        columns = [place for place in range(len(answered)) if place not in used][:MOST_PAIRED]
-        if len(rows) > 1 or len(columns) > 1:
-            # imported late: most lists are equal, or have one item that is not
-            from scipy.optimize import linear_sum_assignment
+        if _is_object(value):
+            for key, inner in value.items():
+                yield from self.leaves(inner, (*path, key), child_name(name, key))
+        elif isinstance(value, list) and value:
+            for place, element in enumerate(value):
+                if self.rules.lists == "set":
+                    yield (*path, place), name
+                else:
+                    yield from self.leaves(element, (*path, place), name)
+        elif value is not ABSENT:
+            yield path, name
 
-            items = [expected[row] for row in rows]
-            agreement = self._agreement(items, [answered[column] for column in columns], name)
-            chosen_rows, chosen_columns = linear_sum_assignment(agreement, maximize=True)
-            rows = np.array(rows)[chosen_rows].tolist()
-            columns = np.array(columns)[chosen_columns].tolist()
-        return partners | dict(zip(rows, columns, strict=False))
+    def _counted(
+        self, kind: int, path: Path, name: str, expected: Any = None, answered: Any = None
+    ) -> Differences:
+        """Return the count of one value; of a field that does not count, none."""
+        differences = Differences()
+        counts = self.fields is None or any(is_inside(name, field) for field in self.fields)
+        if counts:
+            differences.counts[kind] = 1
+            if kind != RIGHT:
+                differences.remarks.append(_Remark(kind, path, expected, answered))
+        return differences
 
-    def _agreement(self, expected: Sequence[Any], answered: Sequence[Any], name: str) -> Floats:
-        """Return how many values each expected item shares with each answered one.
+    # --- items of lists ---------------------------------------------------------------------------
 
-        The shape is ``(expected, answered)``.
-        """
-        agreement = np.zeros((len(expected), len(answered)))
-        answers = [self._contents(item, name) for item in answered]
+    def _compare_items(
+        self, expected: list[Any], answered: list[Any], path: Path, name: str
+    ) -> Iterator[Differences]:
+        """Yield the differences of the items that are paired, then all that have no partner."""
+        pairs = self._pairs(expected, answered, path, name)
+        yield from pairs.values()
+
+        rows = {row for row, _ in pairs}
         for row, item in enumerate(expected):
-            contents = self._contents(item, name)
-            for column, answer in enumerate(answers):
-                agreement[row, column] = self._count_shared(contents, answer)
-        return agreement
+            if row not in rows:
+                yield self._without_partner(MISSING, item, (*path, row), name)
 
-    def _count_shared(self, expected: _Contents, answered: _Contents) -> int:
-        """Return how many values two items share, and how many numbers are near each other."""
-        shared = (expected.values & answered.values).total()
-        for name, number in expected.numbers:
-            allowed = self.rules.allowed(name) * (1 + _ROUNDING)
-            for answered_name, answered_number in answered.numbers:
-                if answered_name == name and 0 < abs(number - answered_number) <= allowed:
-                    shared += 1
-        return shared
+        columns = {column for _, column in pairs}
+        for column, item in enumerate(answered):
+            if column not in columns:
+                yield self._without_partner(SPURIOUS, item, (*path, column), name)
 
-    def _contents(self, item: Any, name: str) -> _Contents:
-        values: Counter[Any] = Counter()
-        numbers = []
-        # The difference of larger numbers may be infinite.
-        largest = sys.float_info.max / 2
-        for inner_name, value in self._values(item, name):
-            values[inner_name, self.rules.key(value, inner_name)] += 1
-            if self.rules.allowed(inner_name) and is_number(value) and abs(value) < largest:
-                numbers.append((inner_name, float(value)))
-        return _Contents(values, numbers)
+    def _without_partner(self, kind: int, item: Any, path: Path, name: str) -> Differences:
+        if self.rules.lists == "set":
+            return self._counted(kind, path, name)
+        return self.all_leaves(kind, item, path, name)
 
-    def _values(self, item: Any, name: str) -> Iterator[tuple[str, Any]]:
-        """Yield the values inside of an item that count, each after the name of its field."""
-        if isinstance(item, dict) and item:
-            for key, inner in item.items():
-                yield from self._values(inner, child_name(name, key))
-        elif isinstance(item, list) and item:
-            for element in item:
-                yield from self._values(element, name)
-        elif self.is_counted(name):
-            yield name, item
+    def _pairs(
+        self, expected: list[Any], answered: list[Any], path: Path, name: str
+    ) -> dict[tuple[int, int], Differences]:
+        """Return the differences of each pair of items, by their places in both lists."""
+        pairs = {}
+        if self.rules.lists == "match":
+            pairs = self._similar_pairs(expected, answered, path, name)
+        elif self.rules.lists == "set":
+            for pair in self._equal_pairs(expected, answered, name).items():
+                pairs[pair] = self._counted(RIGHT, path, name)
+        else:
+            for place, items in enumerate(zip(expected, answered, strict=False)):
+                pairs[place, place] = self.compare(*items, (*path, place), name)
+        return pairs
+
+    def _equal_pairs(self, expected: list[Any], answered: list[Any], name: str) -> dict[int, int]:
+        """Return the most pairs of equal items. Among many items the tolerance is ignored."""
+        if not self.rules.tolerance or max(len(expected), len(answered)) > MOST_PAIRED:
+            return self.rules.identical(expected, answered, name)
+
+        # of an element all fields are compared
+        whole = Comparison(self.rules)
+        are_same = []
+        for item in expected:
+            are_same.append([whole.same(item, answer, name) for answer in answered])
+        return most_pairs(are_same)
+
+    def _similar_pairs(
+        self, expected: list[Any], answered: list[Any], path: Path, name: str
+    ) -> dict[tuple[int, int], Differences]:
+        """Pair identical items, then those with most values in common.
+
+        Identical ones first loses nothing: no other pairs of the four items have more in common.
+        """
+        pairs = {}
+        partners = self.rules.identical(expected, answered, name)
+        for pair in partners.items():
+            pairs[pair] = self.all_leaves(RIGHT, expected[pair[0]], path, name)
+
+        used = set(partners.values())
+        rows = [row for row in range(len(expected)) if row not in partners][:MOST_PAIRED]
+        columns = [column for column in range(len(answered)) if column not in used][:MOST_PAIRED]
+        if not rows or not columns:
+            return pairs
+
+        # imported late: most lists are equal
+        from scipy.optimize import linear_sum_assignment
+
+        compared = {}
+        agreement = np.zeros((len(rows), len(columns)))
+        for i, j in np.ndindex(agreement.shape):
+            items = expected[rows[i]], answered[columns[j]]
+            compared[i, j] = self.compare(*items, (*path, rows[i]), name)
+            agreement[i, j] = compared[i, j].counts[RIGHT]
+
+        for i, j in zip(*linear_sum_assignment(agreement, maximize=True), strict=True):
+            pairs[rows[i], columns[j]] = compared[i, j]
+        return pairs
 
 
 def _is_object(value: Any) -> bool:
     return isinstance(value, dict) and bool(value)
 
 
+def _has_parts(value: Any) -> bool:
+    """Return whether a value is no leaf: it is absent, or its parts are compared."""
+    return value is ABSENT or (isinstance(value, dict | list) and bool(value))
+
+
 def shown_place(path: Iterable[str | int]) -> str:
     """Return a path such as ``$.orders[0].id``."""
     shown = "$"
     for step in path:
-        if isinstance(step, str):
-            shown += f".{step}"
-        else:
-            shown += f"[{step}]"
+        shown += f".{step}" if isinstance(step, str) else f"[{step}]"
     return shown
 
 

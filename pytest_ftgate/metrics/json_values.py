@@ -1,10 +1,10 @@
 """Comparison of JSON values: which two are equal, and which have the form of the expected ones."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import isfinite
+from math import inf
 from typing import Any, Literal
 
 from pytest_ftgate.metrics.options import (
@@ -21,8 +21,6 @@ ABSENT: Any = object()
 """In place of a value that is not there."""
 OTHERS = "*"
 """The key for all other fields in a mapping of fields."""
-MOST_PAIRED = 500
-"""Items of one list that are paired with similar ones; pairing takes cubic time."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class JsonRules:
     def key(self, value: Any, name: str = "") -> Any:
         """Return a key that is equal for values that are equal without a tolerance.
 
-        1 equals 1.0, true does not equal 1, and infinities equal nothing.
+        1 equals 1.0, and true does not equal 1.
         """
         if isinstance(value, dict):
             items = [(key, self.key(inner, child_name(name, key))) for key, inner in value.items()]
@@ -59,60 +57,15 @@ class JsonRules:
             normalize = _of_field(self.texts, name) or AS_WRITTEN
             return "text", normalize(value)
         if is_number(value):
-            return value if is_finite(value) else object()
+            return value
         return type(value).__name__, value
 
-    def same(self, expected: Any, answered: Any, name: str = "") -> bool:
-        """Return whether two values are equal, numbers within the tolerance."""
-        # without a tolerance the keys decide alone, which is fast
-        if self.tolerance:
-            if isinstance(expected, dict) and isinstance(answered, dict):
-                return self._same_objects(expected, answered, name)
-            if isinstance(expected, list) and isinstance(answered, list):
-                return self._same_lists(expected, answered, name)
-            if _within(expected, answered, self.allowed(name)):
-                return True
+    def same_leaf(self, expected: Any, answered: Any, name: str) -> bool:
+        """Return whether two values without parts are equal, numbers within the tolerance."""
+        allowed = _of_field(self.tolerance, name)
+        if allowed and is_finite(expected) and is_finite(answered):
+            return _within(expected, answered, allowed)
         return bool(self.key(expected, name) == self.key(answered, name))
-
-    def _same_objects(
-        self, expected: Mapping[str, Any], answered: Mapping[str, Any], name: str
-    ) -> bool:
-        if expected.keys() != answered.keys():
-            return False
-        for key, value in expected.items():
-            if not self.same(value, answered[key], child_name(name, key)):
-                return False
-        return True
-
-    def _same_lists(self, expected: list[Any], answered: list[Any], name: str) -> bool:
-        if len(expected) != len(answered):
-            return False
-        if self.lists == "set":
-            return self.count_matches(expected, answered, name) == len(expected)
-        pairs = zip(expected, answered, strict=True)
-        return all(self.same(*pair, name) for pair in pairs)
-
-    def count_matches(self, expected: list[Any], answered: list[Any], name: str) -> int:
-        """Return how many elements of two lists can be matched in pairs of equal elements.
-
-        In long lists a tolerance is ignored, but among numbers.
-        """
-        n_numbers = 0
-        allowed = self.allowed(name)
-        if allowed:
-            numbers = sorted(filter(is_finite, expected))
-            answered_numbers = sorted(filter(is_finite, answered))
-            n_numbers = _near_pairs(numbers, answered_numbers, allowed)
-            expected = [value for value in expected if not is_finite(value)]
-            answered = [value for value in answered if not is_finite(value)]
-
-        if not self.tolerance or max(len(expected), len(answered)) > MOST_PAIRED:
-            return n_numbers + len(self.identical(expected, answered, name))
-
-        are_same = []
-        for value in expected:
-            are_same.append([self.same(value, element, name) for element in answered])
-        return n_numbers + most_pairs(are_same)
 
     def identical(
         self, expected: Sequence[Any], answered: Sequence[Any], name: str
@@ -129,10 +82,6 @@ class JsonRules:
             if places:
                 pairs[place] = places.pop()
         return pairs
-
-    def allowed(self, name: str) -> float:
-        """Return the largest difference of two equal numbers of a field."""
-        return _of_field(self.tolerance, name) or 0.0
 
 
 @dataclass(frozen=True)
@@ -195,65 +144,45 @@ def child_name(name: str, key: str) -> str:
     return name if len(name) > LONGEST else f"{name}.{key}"
 
 
-def innermost_field(fields: Iterable[str], name: str) -> str | None:
-    """Return the innermost field that a name is equal to or inside of; None if there is none.
+def is_inside(name: str, field: str) -> bool:
+    """Return whether a field is another one, or inside of it.
 
     The name comes from an answer and may be megabytes of dots, so it is not split.
     """
-    outer = [field for field in fields if name == field or name.startswith(f"{field}.")]
-    return max(outer, key=len, default=None)
+    return name == field or name.startswith(f"{field}.")
 
 
 def _of_field(by_field: Mapping[str, Any], name: str) -> Any:
     """Return the entry of a field, of the innermost object that contains it, or of all others."""
-    return by_field and by_field.get(innermost_field(by_field, name) or OTHERS)
+    if not by_field:
+        return None
+    outer = [field for field in by_field if is_inside(name, field)]
+    return by_field.get(max(outer, key=len, default=OTHERS))
 
 
 def is_finite(value: Any) -> bool:
     """Return whether a value is a finite number; an integer may be too large for a float."""
-    return is_number(value) and (isinstance(value, int) or isfinite(value))
+    return is_number(value) and abs(value) < inf
 
 
-def _within(expected: Any, answered: Any, allowed: float) -> bool:
-    """Return whether two values are numbers within a tolerance.
+def _within(expected: float, answered: float, allowed: float) -> bool:
+    """Return whether two numbers are within a tolerance.
 
     The arithmetic is decimal: 1.1 is within 0.1 of 1.0.
     """
-    if not allowed or not is_finite(expected) or not is_finite(answered):
-        return False
     difference = Fraction(repr(expected)) - Fraction(repr(answered))
     return abs(difference) <= Fraction(repr(allowed))
 
 
-def _near_pairs(expected: Sequence[Any], answered: Sequence[Any], allowed: float) -> int:
-    """Return the most pairs of numbers within a tolerance, of two sorted lists.
-
-    The first pair that fits may be taken: the lists are sorted, and all have one tolerance.
-    """
-    n_pairs = row = column = 0
-    while row < len(expected) and column < len(answered):
-        number = expected[row]
-        answer = answered[column]
-        if number == answer or _within(number, answer, allowed):
-            n_pairs += 1
-            row += 1
-            column += 1
-        elif number < answer:
-            row += 1
-        else:
-            column += 1
-    return n_pairs
-
-
-def most_pairs(are_same: Sequence[Sequence[bool]]) -> int:
-    """Return the most pairs of a row and a column, each in one pair at most, that are the same."""
+def most_pairs(are_same: Sequence[Sequence[bool]]) -> dict[int, int]:
+    """Return the most pairs of a row and a column that are the same, each in one pair at most."""
     if not any(map(any, are_same)):
-        return 0
+        return {}
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import maximum_bipartite_matching
 
-    matching = maximum_bipartite_matching(csr_array(are_same))
-    return int((matching >= 0).sum())
+    columns = maximum_bipartite_matching(csr_array(are_same), perm_type="column")
+    return {row: column for row, column in enumerate(columns.tolist()) if column >= 0}
 
 
 def names_in(value: Any, name: str = "") -> Iterator[str]:

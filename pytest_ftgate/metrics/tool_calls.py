@@ -17,6 +17,7 @@ from itertools import chain
 from typing import Any
 
 from pytest_ftgate.data import example, messages, strict_json
+from pytest_ftgate.metrics.json_differences import Comparison
 from pytest_ftgate.metrics.json_values import JsonForm, JsonRules, most_pairs, read_rules
 from pytest_ftgate.metrics.options import Options, did_you_mean, without_fence
 from pytest_ftgate.metrics.protocol import Answers, Kind, Metric, Scored, by_example
@@ -103,7 +104,7 @@ class ToolCallMetric(Metric):
             are_same.append([self._are_same(expected_call, call) for call in calls])
 
         # each expected call is paired with one at most
-        pairs = _in_order(are_same) if self.order else most_pairs(are_same)
+        pairs = _in_order(are_same) if self.order else len(most_pairs(are_same))
         surplus = len(calls) - pairs
         if self.extra == "ignore":
             surplus = 0
@@ -116,7 +117,7 @@ class ToolCallMetric(Metric):
     def _are_same(self, expected: Call, call: Call) -> bool:
         if expected["name"] != call["name"]:
             return False
-        return self.rules.same(self._arguments(expected), self._arguments(call))
+        return Comparison(self.rules).same(self._arguments(expected), self._arguments(call))
 
     def _arguments(self, call: Call) -> dict[str, Any]:
         """Return the arguments of a call that are compared."""

@@ -113,7 +113,6 @@ ELSEWHERE = {"$ref": "https://example.org/a.json"}
         ("field_f1", ('{"a": 1}', "refund"), {}, None, "'refund'"),
         ("field_f1", FIELDS, {"fields": "intent"}, "fields", "list of fields"),
         ("field_f1", FIELDS, {"fields": ["slots.rom"]}, "fields", "'slots.room'"),
-        ("field_f1", FIELDS, {"fields": ["tags", "tags"]}, "fields", "twice"),
         ("field_f1", FIELDS, {"average": "mikro"}, "average", "'micro'"),
         ("field_f1", FIELDS, {"lists": "sets"}, "lists", "'set'"),
         ("field_f1", FIELDS, {"tolerance": -1}, "tolerance", "-1"),
