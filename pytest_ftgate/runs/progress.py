@@ -11,7 +11,7 @@ from pytest_ftgate.runs.jobs import Progress
 from pytest_ftgate.text import excerpt, printable, show_age
 
 EVERY_S = 60.0
-_NAME_WIDTH = 20
+_NAME_WIDTH = 16
 _LOG_COLUMNS = 80
 
 Uncaptured = Callable[[], AbstractContextManager[Any]]
