@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import ConfigDict, Field, PlainValidator, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from pytest_ftgate.config.keys import (
     AboveZero,
@@ -21,11 +21,9 @@ from pytest_ftgate.config.keys import (
     Text,
     matching,
     optional,
-    refusal,
     refused_key,
 )
 from pytest_ftgate.data import canonical_json
-from pytest_ftgate.text import got
 
 PUBLIC_ENDPOINT = "https://api.openai.com/v1"
 ADAPTER = re.compile("lora|adapter", re.IGNORECASE)
@@ -85,23 +83,10 @@ _FUNCTION = matching(
 )
 
 
-def _read_stripping(value: Any) -> Any:
-    if value == "auto" or value is False:
-        return value
-    is_pair = isinstance(value, list | tuple) and len(value) == 2
-    if is_pair and all(isinstance(tag, str) and tag for tag in value):
-        return tuple(value)
-    form = "auto, false, or a pair of tags such as ['<think>', '</think>']"
-    raise refusal(f"must be {form}, {got(value, ())}")
-
-
-_WrittenStripping = Literal["auto", False] | Annotated[list[str], Field(min_length=2, max_length=2)]
-_Stripping = Annotated[
-    Any, PlainValidator(_read_stripping, json_schema_input_type=_WrittenStripping)
-]
+_Stripping = Literal["auto", False]
 _STRIPPING: Any = optional(
     "The reasoning to remove from the start of an answer. auto (default): that in tags such as "
-    "<think>, <thought> or [THINK], and Harmony channels. A pair of tags: those. false: nothing."
+    "<think>, <thought> or [THINK], and Harmony channels. false: nothing."
 )
 _MIXED: Any = [{"required": ["gpu_hour_usd", key]} for key in PER_TOKEN]
 

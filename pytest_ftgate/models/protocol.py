@@ -59,11 +59,8 @@ def is_seconds(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e11
 
 
-Stripping: TypeAlias = Literal["auto", False] | tuple[str, str]
-"""Which reasoning is no part of an answer: ``auto``: that in the usual tags; False: none.
-
-Or in a pair of tags.
-"""
+Stripping: TypeAlias = Literal["auto", False]
+"""Which reasoning is no part of an answer: ``auto``: that in the usual tags; False: none."""
 
 FINISHES = ("stop", "refusal", "filtered", "cut_off")
 """How an answer ends: complete, refused, withheld by a filter, or cut off at a token limit."""
@@ -313,8 +310,8 @@ class Surroundings:
 # --- reasoning, which a model writes before its answer --------------------------------------------
 
 _LEFT, _RIGHT = r"[<\[\u25c1]\|?", r"\|?[>\]\u25b7]"
-_OPENING = re.compile(rf"\s*(?P<left>{_LEFT})(?P<name>[\w:.-]+)(?:\s[^<>\[\]]*)?{_RIGHT}")
-_TAG = re.compile(rf"(?P<left>{_LEFT})(?P<name>/?[\w:.-]+){_RIGHT}")
+_OPENING = re.compile(rf"\s*{_LEFT}(?P<name>[\w:.-]+)(?:\s[^<>\[\]]*)?{_RIGHT}")
+_TAG = re.compile(rf"{_LEFT}(?P<name>/?[\w:.-]+){_RIGHT}")
 """A tag without attributes. Its name holds no bracket, so all tags of a text take linear time."""
 _BRACKET = re.compile(_LEFT)
 _OF_REASONING = re.compile("think|thought|reasoning", re.IGNORECASE)
@@ -344,12 +341,11 @@ def without_reasoning(completion: Completion, stripping: Stripping) -> Completio
     text = completion.text
     reasoning = None
     # Most answers have no bracket, and need no search for tags.
-    if completion.reasoning is None and stripping == "auto" and not _BRACKET.search(text):
-        return completion
-    if stripping == "auto" and _CHANNEL in text:
-        text, reasoning = _from_channels(text)
-    elif stripping:
-        text, reasoning = _after_reasoning(text, stripping)
+    if stripping == "auto" and _BRACKET.search(text):
+        if _CHANNEL in text:
+            text, reasoning = _from_channels(text)
+        else:
+            text, reasoning = _after_reasoning(text)
 
     has_reasoned = bool(completion.reasoning) or reasoning is not None
     if completion.finish == "stop" and has_reasoned and not text.strip():
@@ -363,15 +359,17 @@ def without_reasoning(completion: Completion, stripping: Stripping) -> Completio
 
 def stripping_for(stripping: Stripping, expected: Iterable[str]) -> Stripping:
     """Return what is stripped of answers: nothing where expected outputs begin with a usual tag."""
-    if stripping == "auto" and any(map(begins_with_reasoning, expected)):
+    if stripping == "auto" and any(map(_opening_tag, expected)):
         return False
     return stripping
 
 
-def begins_with_reasoning(text: str) -> bool:
-    """Return whether a text begins with a tag that usually holds reasoning."""
+def _opening_tag(text: str) -> re.Match[str] | None:
+    """Return the tag that a text begins with if it usually holds reasoning."""
     opening = _OPENING.match(text)
-    return opening is not None and _OF_REASONING.search(opening["name"]) is not None
+    if opening is None or not _OF_REASONING.search(opening["name"]):
+        return None
+    return opening
 
 
 def _from_channels(text: str) -> tuple[str, str]:
@@ -392,43 +390,19 @@ def _from_channels(text: str) -> tuple[str, str]:
     return answer, "\n".join(reasoning)
 
 
-def _after_reasoning(text: str, stripping: tuple[str, str] | str) -> tuple[str, str | None]:
-    """Return the answer, empty if there is none, and the reasoning, ``None`` if there is none."""
-    opening: re.Match[str] | None = None
-    closing: re.Match[str] | None
-    if not isinstance(stripping, str):
-        opening = re.match(rf"\s*{re.escape(stripping[0])}", text)
-    elif begins_with_reasoning(text):
-        opening = _OPENING.match(text)
-    start = 0 if opening is None else opening.end()
+def _after_reasoning(text: str) -> tuple[str, str | None]:
+    """Return the answer, empty if there is none, and the reasoning, ``None`` if there is none.
 
-    if isinstance(stripping, str):
-        closing = _closing_tag(text, opening)
-    else:
-        closing = re.compile(re.escape(stripping[1])).search(text, start)
-    if closing is not None:
-        return text[closing.end() :].strip(), text[start : closing.start()].strip()
+    Reasoning ends at its first closing tag: ``</think>``, ``<|end_of_thought|>``.
+    """
+    # Some chat templates write the opening tag into the prompt.
+    opening = _opening_tag(text)
+    start = 0 if opening is None else opening.end()
+    for tag in _TAG.finditer(text, start):
+        name = tag["name"].lower()
+        if name.startswith(("/", "end_")) and _OF_REASONING.search(name):
+            return text[tag.end() :].strip(), text[start : tag.start()].strip()
+
     if opening is not None:
         return "", text[start:].strip()
     return text, None
-
-
-def _closing_tag(text: str, opening: re.Match[str] | None) -> re.Match[str] | None:
-    """Return the first tag that closes the opening one; without one, the first that ends reasoning.
-
-    ``<x>`` is closed by ``</x>``, and ``<|begin_of_x|>`` also by ``<|end_of_x|>``.
-    """
-    # Some chat templates write the opening tag into the prompt.
-    if opening is None:
-        for tag in _TAG.finditer(text):
-            name = tag["name"].lower()
-            if name.startswith(("/", "end_")) and _OF_REASONING.search(name):
-                return tag
-        return None
-
-    name = opening["name"].lower()
-    closing_names = {f"/{name}", re.sub("start|begin", "end", name, count=1)} - {name}
-    for tag in _TAG.finditer(text, opening.end()):
-        if tag["name"].lower() in closing_names and tag["left"] == opening["left"]:
-            return tag
-    return None

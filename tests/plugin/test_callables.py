@@ -418,13 +418,13 @@ def test_a_model_that_skips_while_it_is_closed_is_not_excused(project: Project) 
 
 def test_what_the_gate_says_of_a_hooks_model_holds(project: Project) -> None:
     """Also where the hook's object says something else, or nothing."""
-    thinking = MODEL.replace(
-        "Completion(right(example.input))", "Completion(f'[[hm]]{right(example.input)}', 1, 1)"
-    )
+    answer = "Completion(f'<think>hm</think>{right(example.input)}', 1, 1)"
+    thinking = MODEL.replace("Completion(right(example.input))", answer)
+    thinking += "    strip_reasoning = False\n"
     project.file("conftest.py", f"{RIGHT}{thinking}def pytest_ftgate_model(spec): return Model()\n")
     written = {"provider": "mine", "price": {"input_per_1m": 1e6, "output_per_1m": 0}}
     assert project.judge(candidate=written)["verdict"] == "fail"
-    gate = passed(project.judge(candidate={**written, "strip_reasoning": ["[[", "]]"]}))
+    gate = passed(project.judge(candidate={**written, "strip_reasoning": "auto"}))
     assert gate["candidate"]["cost_usd"] == 60
 
 

@@ -35,7 +35,6 @@ READ = [  # text, stripping; the answer, the reasoning, how it ended
             ("", "[/THINK]"),
         )
     ),
-    ("<think>a [/think] b</think>refund", "auto", ("refund", "a [/think] b", "stop")),
     ("<b>money</b> refund", "auto", ("<b>money</b> refund", None, "stop")),
     ("use <think> for this", "auto", ("use <think> for this", None, "stop")),
     (HARMONY, "auto", ("refund", "They want money.", "stop")),
@@ -47,8 +46,6 @@ READ = [  # text, stripping; the answer, the reasoning, how it ended
     ),
     (HARMONY.partition("<|end|>")[0], "auto", ("", "They want money.", "cut_off")),
     ("<think>money</think>refund", False, ("<think>money</think>refund", None, "stop")),
-    ("\n[a]money[/a]refund", ("[a]", "[/a]"), ("refund", "money", "stop")),
-    ("<think>money</think>refund", ("[a]", "[/a]"), ("<think>money</think>refund", None, "stop")),
 ]
 
 
@@ -86,7 +83,7 @@ def test_an_answer_without_reasoning_is_not_copied():
 def test_outputs_that_begin_with_a_tag_are_no_reasoning():
     assert stripping_for("auto", ["<reasoning>because</reasoning><label>x</label>"]) is False
     assert stripping_for("auto", ["refund"]) == "auto"
-    assert stripping_for(("<think>", "</think>"), ["<think>"]) == ("<think>", "</think>")
+    assert stripping_for(False, ["<think>"]) is False
 
 
 @given(
