@@ -303,14 +303,6 @@ class Flip:
 
 
 @dataclass(frozen=True, slots=True)
-class WrongAnswers:
-    """The examples that the candidate answers wrong by one metric: how many, and some of them."""
-
-    count: int
-    shown: tuple[Flip, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class AgreementResult:
     """How often the candidate gives the same answer as a baseline, as the metric reads it."""
 
@@ -432,8 +424,6 @@ class GateResult(Comparison):
         about("some examples that the candidate answers wrong, the broken ones first"),
     ] = ()
     n_wrong: Annotated[int | None, about("examples that the candidate answers wrong")] = None
-    # by each further metric that has a threshold
-    wrong_by_metric: Mapping[str, WrongAnswers] = field(default_factory=dict, metadata=INNER)
     stage: Annotated[str | None, about("accept, or ready if there is no candidate yet")] = None
     diagnosis: Diagnosis | None = field(default=None, metadata=INNER)
     max_drop: Annotated[

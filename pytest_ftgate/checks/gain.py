@@ -5,10 +5,10 @@ from math import ceil
 from typing import Any
 
 from pytest_ftgate.checks.advice import cure_of_a_loss
+from pytest_ftgate.checks.attempts import Shown
 from pytest_ftgate.checks.context import Context, Found
-from pytest_ftgate.checks.thresholds import LATENCIES, slowest
 from pytest_ftgate.errors import FtgateError
-from pytest_ftgate.result import Check, WrongAnswers, opponent
+from pytest_ftgate.result import Check, opponent
 from pytest_ftgate.runs.measure import Measured, flips, measure_run, score_run
 from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.statistics.groups import (
@@ -47,7 +47,6 @@ def check(gate: Context) -> Found:
         "margin_proven": decided.reaches_margin,
         "p_value": decided.p_zero,
         "gains": gate.comparisons,
-        "wrong_by_metric": _wrong_by_metric(gate),
         **_flips(gate),
     }
     if gate.config.matches:  # a gate with max_drop alone has no margin
@@ -70,37 +69,19 @@ def _flips(gate: Context) -> dict[str, Any]:
         return facts
 
     # Where attempts are limited, examples that count are not named.
-    answers = _shown_answers(gate)
+    answers = _shown_answers(gate, gate.shown)
     if not answers:
         return {**facts, "broken": (), "wrong": ()}
     of_shown = flips(answers[gate.best], answers["candidate"], name)
     return {**facts, "broken": of_shown["broken"], "wrong": of_shown["wrong"]}
 
 
-def _wrong_by_metric(gate: Context) -> dict[str, WrongAnswers]:
-    """Return the answers that each further threshold is about, if all may be shown."""
-    wrong: dict[str, WrongAnswers] = {}
-    if gate.shown is not None:
-        return wrong
-
-    for name, limits in gate.config.thresholds.items():
-        if name in LATENCIES and limits.max is not None:
-            wrong[name] = slowest(gate, limits.max)
-        elif name in gate.metrics and name != gate.deciding.name:
-            facts = flips(gate.scored[gate.best], gate.scored["candidate"], name)
-            wrong[name] = WrongAnswers(facts["n_wrong"], facts["wrong"])
-    return wrong
-
-
-def _shown_answers(gate: Context) -> Mapping[str, Measured]:
+def _shown_answers(gate: Context, shown: Shown) -> Mapping[str, Measured]:
     """Return the scored models on the examples that may be shown, by role.
 
-    Empty where these are only some examples, and cannot be scored by themselves, as by a judge.
+    Empty where these cannot be scored by themselves, as by a judge.
     """
-    if gate.shown is None:
-        return gate.scored
-
-    test, metric = gate.shown
+    test, metric = shown
     if not len(test) or metric.judged or metric.pairwise:
         return {}
 

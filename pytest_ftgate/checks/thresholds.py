@@ -9,8 +9,7 @@ from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config.requirements import ThresholdKeys
 from pytest_ftgate.models.price import UNPRICED, price_of
 from pytest_ftgate.plain import Unknown
-from pytest_ftgate.result import Check, ModelResult, Status, WrongAnswers, called
-from pytest_ftgate.runs.measure import FLIPS_KEPT, flip
+from pytest_ftgate.result import Check, ModelResult, Status, called
 from pytest_ftgate.statistics import evidence, exact
 from pytest_ftgate.text import show_percent, show_seconds, show_usd, show_value
 
@@ -68,28 +67,6 @@ def check(gate: Context) -> Iterator[Check]:
             few = _few_latencies(gate, len(within))
             check = few or shown_by_share(gate, check, within, _SHARE, doubt)
         yield check
-
-
-def slowest(gate: Context, limit_s: float) -> WrongAnswers:
-    """Return the answers of the candidate that took longer than a limit, the slowest first."""
-    candidate = gate.scored["candidate"]
-    run = gate.runs_of("latency").get("candidate", candidate.run)
-    if len(candidate.seconds) != len(run.test_set):  # those of missing answers are not there
-        return WrongAnswers(0, ())
-
-    latencies: dict[str, float] = {}
-    for example, latency in zip(run.test_set, candidate.seconds, strict=True):
-        if latency is not None and latency > limit_s:
-            latencies[example.id] = latency
-
-    rows = {example.id: row for row, example in enumerate(gate.test)}
-    baseline = gate.scored[gate.best].run
-    scored = candidate.scores[gate.deciding.name]
-    shown = []
-    for name in sorted(latencies, key=lambda name: -latencies[name])[:FLIPS_KEPT]:
-        slow = flip(rows[name], baseline, candidate.run, scored)
-        shown.append(replace(slow, why=show_seconds(latencies[name])))
-    return WrongAnswers(len(latencies), tuple(shown))
 
 
 def _few_latencies(gate: Context, n: int) -> Check | None:

@@ -18,7 +18,6 @@ from pytest_ftgate.result import (
     JudgeResult,
     PartResult,
     Status,
-    WrongAnswers,
 )
 
 FINISHES = {
@@ -393,12 +392,9 @@ def _examples_of(result: GateResult, check: Check) -> list[Examples]:
         return [_of_part(guard) for guard in result.guards if guard.name == name]
     if subject == "slices":
         return [_of_part(slice_) for slice_ in result.slices if slice_.verdict in RED]
-    if subject == "thresholds" and name != result.metric:
-        wrong = result.wrong_by_metric.get(name, WrongAnswers(0, ()))
-        heading = "slowest answers of the candidate"
-        if name in result.candidate.metrics:
-            heading = f"wrong answers of the candidate by {name}"
-        return [Examples(heading, wrong.shown, wrong.count)]
+    # No single answer costs too much.
+    if subject == "thresholds" and name not in result.candidate.metrics:
+        return []
     # The checks of hooks, which have no kind, can be about any answer.
     if check.kind in ("gain", None):
         return [main_examples(result)]

@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 from endpoint_project import EndpointProject, N, answer, index_of
 from gate_project import (
-    Project,
-    block,
     check,
     ends,
     label,
@@ -296,18 +294,3 @@ def test_a_rate_limit_of_an_hour_stops_the_run_with_everything_stored(
     http.server.answer = answer
     assert http.judge(stored=True, candidate=one_by_one)["verdict"] == "pass"
     assert asked(http, "ft") == N - n
-
-
-def test_a_missed_latency_shows_the_slowest_answers(project: Project) -> None:
-    project.predictions(
-        "ft.jsonl", 60, wrong_at=(0, 1, 58, 59), latency_s=lambda i: 2.0 + i if i < 40 else 0.1
-    )
-    gate = ends(project.judge(thresholds={"latency_p50_s": {"max": 2.5}}), "fail")
-    lines = block(gate)
-    start = lines.index("slowest answers of the candidate (3 of 39):")
-    assert [line.split()[0] for line in lines[start + 1 : start + 10 : 3]] == [
-        "test.jsonl:40",
-        "test.jsonl:39",
-        "test.jsonl:38",
-    ]
-    assert lines[start + 3].strip() == "41.0 s"
