@@ -19,12 +19,7 @@ from pytest_ftgate.config import (
     resolve_gate,
     weakenings,
 )
-from pytest_ftgate.plugin.fixtures import (
-    almost_given,
-    overrides,
-    parameters_of,
-    refuse_unused_fixtures,
-)
+from pytest_ftgate.plugin.fixtures import overrides, parameters_of, refuse_unused_fixtures
 from pytest_ftgate.plugin.markers import Level, id_of, marked_levels, naming
 from pytest_ftgate.plugin.project import Project
 from pytest_ftgate.text import listed
@@ -38,16 +33,9 @@ def layers_of(request: pytest.FixtureRequest, project: Project, *, but: str = ""
     """Return the layers of a test's gate; its overridden fixtures are set up for that.
 
     With the key ``but`` no fixture that overrides it is used, which may be the caller, and others
-    are not set up. A stand-in satisfies "required": a callable, or no examples. Raise
-    :class:`ConfigError` if the test gives that fixture a parameter.
+    are not set up. A stand-in satisfies "required": a callable, or no examples.
     """
     item: pytest.Item = request.node
-    parameters = parameters_of(item)
-    if but and f"ftgate_{but}" in parameters:
-        message = f"the fixture ftgate_{but} does not take a parameter"
-        fix = "Remove indirect: the parameter itself is the model or the examples."
-        where = errors.Where(errors.shown_path(request.path))
-        raise errors.ConfigError(message, where=where, cure=fix)
     if not but:
         refuse_unused_fixtures(request)
 
@@ -70,16 +58,13 @@ def layers_of(request: pytest.FixtureRequest, project: Project, *, but: str = ""
             values[override.key], sources[override.key] = override.value(value_of)
     fixtures = [Layer(values, sources)] if values else []
 
+    # A parameter that is a model or examples itself names no file.
     parametrized = {override.name for override in overrides(request) if override.definition is None}
-    return Layers(
-        levels,
-        item.path.parent,
-        fixtures,
-        project.gate_file(required=naming(levels) is not None),
-        id_of(item),
-        {name: value for name, value in parameters.items() if name not in parametrized},
-        item,
-    )
+    parameters = {
+        name: value for name, value in parameters_of(item).items() if name not in parametrized
+    }
+    file = project.gate_file(required=naming(levels) is not None)
+    return Layers(levels, item.path.parent, fixtures, file, id_of(item), parameters)
 
 
 @dataclass(frozen=True)
@@ -92,9 +77,7 @@ class Layers:
         fixtures: the keys that fixtures give.
         file: the gate file, if there is one.
         nodeid: the test, whose id is the default name of its gate.
-        root: pytest's rootdir.
         parameters: of the test, without those that are a model or examples themselves.
-        item: the test.
     """
 
     levels: Sequence[Level]
@@ -103,7 +86,6 @@ class Layers:
     file: GateFile | None
     nodeid: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    item: pytest.Item | None = None
 
     @cached_property
     def _naming(self) -> Level | None:
@@ -138,22 +120,11 @@ class Layers:
         try:
             return resolve_gate(layers, file=self.file, gate=self.gate, default_name=self.nodeid)
         except errors.MissingKeysError as error:
-            fix = " ".join(self._cures(error.keys)) or error.cure
-            where = error.where
-            if not str(where) and self.levels:
-                where = self.levels[0].where
-            raise errors.ConfigError(error.what, where=where, cure=fix) from None
-
-    def _cures(self, missing: Sequence[str]) -> Iterator[str]:
-        """Yield what was probably forgotten where these keys are missing."""
-        if self.item is not None:
-            yield from almost_given(self.item, missing)
-        is_bare = not self.fixtures and not any(level.keys for level in self.levels)
-        if self.gate is None and self.file is not None and self.file.gate_names and is_bare:
-            names = self.file.gate_names
-            file = errors.shown_path(self.file.path)
-            marker = f'@pytest.mark.ftgate("{names[0]}")'
-            yield f"The marker names no gate. {file} has {listed(names)}: write {marker}"
+            if str(error.where):
+                raise
+            # A marker without keys has no layer that could name its place.
+            where = self.levels[0].where
+            raise errors.ConfigError(error.what, where=where, cure=error.cure) from None
 
     @cached_property
     def _in_file(self) -> GateKeys | None:

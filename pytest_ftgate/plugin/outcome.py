@@ -10,7 +10,7 @@ import pytest
 from pytest_ftgate.errors import ConfigError, FtgateError, Interrupted
 from pytest_ftgate.gate import state
 from pytest_ftgate.gate.run import judge_gate
-from pytest_ftgate.plugin.fixtures import raising_override, refuse_unused_fixtures
+from pytest_ftgate.plugin.fixtures import refuse_unused_fixtures
 from pytest_ftgate.plugin.layers import Layers, layers_of
 from pytest_ftgate.plugin.markers import MARK, claimed_name, id_of
 from pytest_ftgate.plugin.required_gates import BROKEN, SKIPPED
@@ -121,12 +121,8 @@ def _judge_once(request: pytest.FixtureRequest, session: GateSession) -> None:
 
         # Only a fixture may skip its test.
         if is_judging or not isinstance(error, _SKIPS):
-            check = _check_of(error, request, is_judging=is_judging)
+            check = _check_of(error, is_judging=is_judging)
             session.keep(state.Judged(closed(result, [check])), item)
-
-        if is_judging and isinstance(error, pytest.fail.Exception):
-            # Our frames do not say where the time went.
-            raise error.with_traceback(None) from None
         raise
     session.keep(judged, item)
 
@@ -143,24 +139,14 @@ def _judged(layers: Layers, item: pytest.Item, session: GateSession) -> state.Ju
     return replace(judged, result=replace(judged.result, loosened=loosened))
 
 
-def _check_of(error: BaseException, request: pytest.FixtureRequest, *, is_judging: bool) -> Check:
+def _check_of(error: BaseException, *, is_judging: bool) -> Check:
     """Return the check for what ended the test before its gate was judged."""
     if isinstance(error, Interrupted):
         return error_check(_interruption(error), "interrupted")
-    text = one_line(str(error))
-    if is_judging and isinstance(error, pytest.fail.Exception):  # such as that of pytest-timeout
-        message = f"the test was ended while its gate was judged: {text}"
-        fix = "Give the test more time: with pytest-timeout raise --timeout, or mark it timeout(0)."
-        fix += " The key timeout_s limits the time of a gate."
-        return error_check(FtgateError(message, cure=fix), "interrupted")
-
-    message = f"{type(error).__name__}: {text}"
-    fixture = raising_override(request, error)
-    if fixture is not None:
-        message = f"the {fixture}, raised {message}"
-    is_async = isinstance(error, pytest.fail.Exception) and "async" in text
-    cure = "Install pytest-asyncio, or write the fixture as a plain def." if is_async else None
-    return error_check(FtgateError(message, cure=cure))
+    raised = FtgateError(f"{type(error).__name__}: {one_line(str(error))}")
+    if is_judging and not isinstance(error, Exception):  # such as pytest-timeout's
+        return error_check(raised, "interrupted")
+    return error_check(raised)
 
 
 def _interruption(error: Interrupted) -> FtgateError:

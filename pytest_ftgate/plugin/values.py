@@ -10,7 +10,7 @@ import pytest
 from pytest_ftgate.checks.audit import check_test_set
 from pytest_ftgate.config import Layer, Source, resolve_gate
 from pytest_ftgate.data import DataSet, Example, Input
-from pytest_ftgate.errors import ConfigError, FtgateError, ModelError, Where, combined
+from pytest_ftgate.errors import ConfigError, FtgateError, ModelError, Where
 from pytest_ftgate.gate import inputs
 from pytest_ftgate.metrics.judged import refuse_judged
 from pytest_ftgate.models import Model, Surroundings, build_model
@@ -128,15 +128,12 @@ def _evaluate(
     # The keys are resolved like those of a marker on the test.
     services = session.services(request.node.ihook)
     source = Source("marker", "ftgate_evaluate", request.path.parent)
-    try:
-        config = resolve_gate(
-            [Layer(keys, dict.fromkeys(keys, source))],
-            file=session.project.gate_file(),
-            gate=None,
-            default_name="ftgate_evaluate",
-        )
-    except FtgateError as error:
-        raise combined([_of_model(problem) for problem in error.problems]) from None
+    config = resolve_gate(
+        [Layer(keys, dict.fromkeys(keys, source))],
+        file=session.project.gate_file(),
+        gate=None,
+        default_name="ftgate_evaluate",
+    )
     test = services.load(config.test_set, str(source))
     check_test_set(test)
     metrics = inputs.build_metrics(config, test, None, services.hook)
@@ -156,15 +153,6 @@ def _evaluate(
     answers = measure.answers_of(run)
     values = {name: metric.score(test.expected, answers).value for name, metric in metrics.items()}
     return replace(run, metrics=values)
-
-
-def _of_model(error: FtgateError) -> FtgateError:
-    """Return an error about the candidate as one about the argument that gave it."""
-    where = error.where
-    if where is None or where.key is None or not where.key.startswith("candidate"):
-        return error
-    key = f"model{where.key.removeprefix('candidate')}"
-    return type(error)(error.what, **error.parts(where=replace(where, key=key)))
 
 
 def _refuse_missing(run: jobs.Run) -> None:

@@ -52,8 +52,7 @@ def test_the_default_fixtures_give_models_and_examples_and_evaluate_runs_any_mod
         "    assert 0.1 < run.metrics['f1_macro'] < 0.2\n"
         "    with pytest.raises(pytest_ftgate.FtgateError) as caught:\n"
         "        ftgate_evaluate('large.jsonl', 'test.jsonl')\n"
-        "    assert 'model: unknown model' in str(caught.value)\n"
-        "    assert str(caught.value).count('large.jsonl') == 2\n",
+        "    assert 'candidate: unknown model' in str(caught.value)\n",
         baseline="python:own:shout",
         candidate="python:own:good",
         checks={"weak_baseline": "warn", "formatting_gain": "warn"},
@@ -139,12 +138,7 @@ NEEDED = "@pytest.fixture\ndef ftgate_candidate(checkpoint): return lambda text:
         (
             f"{GIVEN}ftgate_candidate(request): return lambda text: request.param\n",
             2,
-            [
-                "test_gate.py",
-                "the fixture ftgate_candidate, conftest.py:2",
-                "parametrized",
-                "def test_gate(ftgate_candidate): ...",
-            ],
+            ["test_gate.py", "requested fixture has no parameter", "'ftgate_candidate'"],
         ),
         (  # as pytest says it
             f"{GIVEN}checkpoint(request): return request.param\n{NEEDED}",
@@ -164,31 +158,7 @@ def test_a_fixture_without_a_value_or_request(
     assert len(project.report()["gates"]) == n
 
 
-# --- what was meant for a fixture, and is none ---------------------------------------------------------------
-
-FIXTURE = "@pytest.fixture\ndef {}: return 'recorded:ft.jsonl'\n"
-NEARLY = {  # what gives the candidate, and what is to be done
-    "a misspelt name": (
-        FIXTURE.format("ftgate_canditate()"),
-        ["Rename", "ftgate_canditate (test_gate.py:2)"],
-    ),
-    "a name without ours": (
-        FIXTURE.format("candidate()"),
-        ["Rename", "candidate (test_gate.py:2)"],
-    ),
-    "no decorator": (
-        "def ftgate_candidate(): return 'recorded:ft.jsonl'\n",
-        ["Decorate", "test_gate.py:2"],
-    ),
-    "no decorator in conftest.py": (
-        "",
-        ["Decorate", "conftest.py:1"],
-    ),
-    "the model itself": (
-        FIXTURE.format("ftgate_candidate(text)"),
-        ["test_gate.py:2", "'text'", "takes no input"],
-    ),
-}
+# --- fixtures that give no value --------------------------------------------------------------------------------
 
 
 def with_fixture(project: Project, fixture: str) -> None:
@@ -199,44 +169,23 @@ def with_fixture(project: Project, fixture: str) -> None:
     )
 
 
-@pytest.mark.parametrize(("text", "parts"), NEARLY.values(), ids=NEARLY)
-def test_what_is_nearly_a_fixture_of_ours_is_named(
-    project: Project, text: str, parts: list[str]
-) -> None:
-    with_fixture(project, text)
-    if not text:
-        project.file("conftest.py", "def ftgate_candidate(): return 'recorded:ft.jsonl'\n")
-    mentions(stopped(project.gate()), "ftgate_candidate", *parts)
-    assert sum("ERROR configuration" in line for line in project.result.outlines) == 1
-    assert sum("fixture 'text' not found" in line for line in project.result.outlines) == 0
-
-
-@pytest.mark.parametrize("more", ["", "  other: {margin: 0.1}\n"])
-def test_a_marker_that_names_no_gate_is_told_the_gates(green: Project, more: str) -> None:
-    green.gate_file((green.path / "ftgate.yaml").read_text() + more)
+def test_a_marker_without_keys_has_a_place(green: Project) -> None:
     green.file("test_gate.py", "import pytest\n@pytest.mark.ftgate\ndef test_gate(): pass\n")
-    named = "support, other" if more else "support"
-    mentions(
-        stopped(green.gate()), "test_gate.py:2", f"has {named}", '@pytest.mark.ftgate("support")'
-    )
+    mentions(stopped(green.gate()), "test_gate.py:2", "test_set", "under defaults in ftgate.yaml")
 
 
-@pytest.mark.skipif(pytest.version_tuple < (9, 1), reason="older ones warn of it")
-def test_an_async_fixture_that_nobody_runs_is_said_in_whole_lines(project: Project) -> None:
-    with_fixture(project, "@pytest.fixture\nasync def ftgate_candidate(): return len\n")
-    refused = check(project.gate(), "configuration")
-    assert "async" in refused["message"]
-    assert "\\n" not in refused["message"]
-    assert "pytest-asyncio" in refused["advice"]
+def test_a_fixture_that_takes_the_input_is_an_error(project: Project) -> None:
+    with_fixture(project, "@pytest.fixture\ndef ftgate_candidate(text): return len\n")
+    assert stopped(project.gate())["name"] == "configuration"
+    project.result.stdout.fnmatch_lines(["E * fixture 'text' not found"])
 
 
-def test_an_exception_of_a_fixture_names_the_fixture(project: Project) -> None:
+def test_an_exception_of_a_fixture_is_told(project: Project) -> None:
     with_fixture(project, "@pytest.fixture\ndef ftgate_candidate(): raise OSError('no GPU')\n")
-    message = check(project.gate(), "configuration")["message"]
-    assert message == "the fixture ftgate_candidate, test_gate.py:2, raised OSError: no GPU"
+    assert check(project.gate(), "configuration")["message"] == "OSError: no GPU"
 
 
-def test_a_test_that_is_ended_shows_no_frame_of_ours(
+def test_a_test_that_is_ended_while_its_gate_is_judged_is_an_error(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As pytest-timeout ends it."""
@@ -248,10 +197,7 @@ def test_a_test_that_is_ended_shows_no_frame_of_ours(
     project.gate_test()
     refused = stopped(project.gate())
     assert (refused["name"], refused["kind"]) == ("interrupted", "models")
-    mentions(refused, "Timeout (>3.0s)", "ended", "timeout(0)", "timeout_s")
-    text = project.result.stdout.str()
-    assert "pytest_ftgate/" not in text
-    assert "judge_gate" not in text
+    mentions(refused, "Timeout (>3.0s)")
 
 
 def test_a_misspelt_metric_shows_no_frame_of_ours(project: Project) -> None:
