@@ -5,7 +5,6 @@ rows have is missing in the candidate's calls, or the reverse: nine in ten of on
 nine in ten of the other side lack.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,22 +13,15 @@ from typing import Any, NamedTuple
 from pytest_ftgate.checks.audit.wording import MOST, shared_start
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import INSTRUCTIONS, canonical_json
+from pytest_ftgate.data.example import Messages
 from pytest_ftgate.data.messages import declared_tools
 from pytest_ftgate.result import Check
-from pytest_ftgate.text import EXCERPT, LONGEST_SHOWN, printable
+from pytest_ftgate.text import EXCERPT, printable
 
 _FEW = 0.1
 """The share of rows that MOST leaves; written out, since 1 - 0.9 is a little less."""
 _PIECE = re.compile(r"\w+|\W")
 """A word, or a character between words."""
-
-
-class Request(NamedTuple):
-    """A conversation with its tools, as a training row has it or as a call sends it."""
-
-    messages: Any
-    tools: Any
-    place: Any = None
 
 
 class Surroundings(NamedTuple):
@@ -41,7 +33,6 @@ class Surroundings(NamedTuple):
         trained, sent: the text of each training row, and of each call; empty where there is none.
         compared: the texts that are looked for; an empty one stands for any.
         has: says whether a row or call has a text.
-        change: what gives it to a call as in training; empty where training has none.
     """
 
     name: str
@@ -50,7 +41,6 @@ class Surroundings(NamedTuple):
     sent: Sequence[str]
     compared: Sequence[str]
     has: Callable[[str, str], bool]
-    change: str
 
     def share(self, texts: Sequence[str], compared: str) -> float:
         """Return the share of rows or calls that have a text."""
@@ -69,19 +59,28 @@ def check(gate: Context) -> Iterator[Check]:
         return
 
     rows = []
+    row_tools = []
     for example in gate.training:
         if not isinstance(example.input, str):
-            place = example.place or example.name
-            rows.append(Request(example.input, example.fields.get("tools"), place))
+            rows.append(example.input)
+            row_tools.append(_names_of_tools(example.fields.get("tools")))
     if not rows:
         return
 
     calls = []
+    call_tools = []
     for example in gate.test:
         call = model.sent(example)
-        calls.append(Request(call["messages"], call.get("tools") or model.params.get("tools")))
+        calls.append(call["messages"])
+        call_tools.append(_names_of_tools(call.get("tools") or model.params.get("tools")))
 
-    for surroundings in (_systems(rows, calls), _tools(rows, calls), *_templates(rows, calls)):
+    row_systems = list(map(system_of, rows))
+    call_systems = list(map(system_of, calls))
+    for surroundings in (
+        _given("a system message", "system", row_systems, call_systems),
+        _given("tools", "tools", row_tools, call_tools),
+        *_templates(list(map(_question_of, rows)), list(map(_question_of, calls))),
+    ):
         for text in surroundings.compared:
             trained = surroundings.share(surroundings.trained, text)
             sent = surroundings.share(surroundings.sent, text)
@@ -99,7 +98,8 @@ def _mismatch(
     quoted = f" {printable(text, EXCERPT)!r}" if text else ""
     message = f"{surroundings.name}{quoted}: in {100 * trained:.0f} % of the training rows, and "
     message += f"in {100 * sent:.0f} % of the calls of candidate {candidate.name}"
-    change = surroundings.change or f"remove {surroundings.key}"
+    advice = f"Ask the candidate as in training: make its {surroundings.key} that of the training "
+    advice += f"rows ({source})."
     return Check(
         "prompt_mismatch",
         "warning",
@@ -107,7 +107,7 @@ def _mismatch(
         sent,
         trained,
         source,
-        advice=f"Ask the candidate as in training ({source}): {change}.",
+        advice=advice,
         explains_loss=True,
     )
 
@@ -115,18 +115,10 @@ def _mismatch(
 # --- system messages and tools --------------------------------------------------------------------
 
 
-def _systems(rows: Sequence[Request], calls: Sequence[Request]) -> Surroundings:
-    trained = [system_of(row.messages) for row in rows]
-    sent = [system_of(call.messages) for call in calls]
-    usual = _usual(trained)
-    change = ""
-    if usual:
-        line = json.dumps(usual, ensure_ascii=False)
-        if len(line) > LONGEST_SHOWN:
-            line = f"that of {rows[trained.index(usual)].place}"
-        change = f"system: {line}"
-    compared = _compared(trained, sent)
-    return Surroundings("a system message", "system", trained, sent, compared, _is_or_any, change)
+def _given(name: str, key: str, trained: Sequence[str], sent: Sequence[str]) -> Surroundings:
+    # the most specific text comes first, because it is the one that is quoted; "" stands for any
+    compared = [*_usual(trained), *_usual(sent), ""]
+    return Surroundings(name, key, trained, sent, compared, _is_or_any)
 
 
 def system_of(messages: Iterable[Mapping[str, Any]]) -> str:
@@ -140,33 +132,13 @@ def system_of(messages: Iterable[Mapping[str, Any]]) -> str:
     return "\n".join(texts).strip()
 
 
-def _tools(rows: Sequence[Request], calls: Sequence[Request]) -> Surroundings:
-    trained = list(map(_names_of_tools, rows))
-    sent = list(map(_names_of_tools, calls))
-    usual = _usual(trained)
-    change = ""
-    if usual:
-        change = f"write tools into each test row, as in {rows[trained.index(usual)].place}"
-    compared = _compared(trained, sent)
-    return Surroundings("tools", "tools", trained, sent, compared, _is_or_any, change)
+def _names_of_tools(tools: Any) -> str:
+    return ", ".join(sorted(declared_tools(tools)))
 
 
-def _names_of_tools(request: Request) -> str:
-    return ", ".join(sorted(declared_tools(request.tools)))
-
-
-def _compared(trained: Sequence[str], sent: Sequence[str]) -> list[str]:
-    """Return the usual text of each side, then the empty one, which stands for any."""
-    # the most specific text comes first, because it is the one that is quoted
-    return [*filter(None, [_usual(trained), _usual(sent)]), ""]
-
-
-def _usual(texts: Sequence[str]) -> str:
-    """Return the most frequent text that is not empty; empty where nine in ten are."""
-    counts = Counter(filter(None, texts))
-    if counts.total() <= _FEW * len(texts):
-        return ""
-    return counts.most_common(1)[0][0]
+def _usual(texts: Sequence[str]) -> list[str]:
+    """Return the most frequent text that is not empty, if there is any."""
+    return [text for text, _ in Counter(filter(None, texts)).most_common(1)]
 
 
 def _is_or_any(text: str, compared: str) -> bool:
@@ -176,28 +148,22 @@ def _is_or_any(text: str, compared: str) -> bool:
 # --- the text around the input --------------------------------------------------------------------
 
 
-def _templates(rows: Sequence[Request], calls: Sequence[Request]) -> Iterator[Surroundings]:
-    """Yield the texts before and after the input; the change restores both."""
-    trained = list(map(_question_of, rows))
-    sent = list(map(_question_of, calls))
+def _templates(trained: Sequence[str], sent: Sequence[str]) -> Iterator[Surroundings]:
+    """Yield the texts before and after the input."""
     start, end = _template(trained)
     sent_start, sent_end = _template(sent)
-    change = ""
-    if start.strip() or end.strip():
-        change = f"template: {json.dumps(f'{start}{{input}}{end}', ensure_ascii=False)}"
-
     starts = list(filter(str.strip, (start, sent_start)))
     name = "the text before the input"
-    yield Surroundings(name, "template", trained, sent, starts, str.startswith, change)
+    yield Surroundings(name, "template", trained, sent, starts, str.startswith)
     ends = list(filter(str.strip, (end, sent_end)))
     name = "the text after the input"
-    yield Surroundings(name, "template", trained, sent, ends, str.endswith, change)
+    yield Surroundings(name, "template", trained, sent, ends, str.endswith)
 
 
-def _question_of(request: Request) -> str:
+def _question_of(messages: Messages) -> str:
     """Return the last message of the user; empty if that is not text."""
     question = ""
-    for message in request.messages:
+    for message in messages:
         if message["role"] in ("user", "input"):
             question = message["content"]
     return question if isinstance(question, str) else ""

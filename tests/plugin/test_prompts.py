@@ -175,50 +175,50 @@ def most(text: str) -> str:
 @pytest.mark.parametrize(
     ("trained", "keys", "line", "shares"),
     [
-        ({"system": SYSTEM}, {}, f'system: "{SYSTEM}"', (0, 1)),
-        ({"system": SYSTEM}, {"system": "Something else."}, f'system: "{SYSTEM}"', (0, 1)),
+        ({"system": SYSTEM}, {}, SYSTEM, (0, 1)),
+        ({"system": SYSTEM}, {"system": "Something else."}, SYSTEM, (0, 1)),
         (
             {"system": lambda i: SYSTEM if i % 2 else None},
             {"system": "Else."},
-            f'system: "{SYSTEM}"',
+            "'Else.'",
             (1, 0),
         ),
         (
             {"system": lambda i: None if i % 10 else SYSTEM},
             {"system": "Else."},
-            "remove system",
+            "its system",
             (1, 0),
         ),
         (
             {"system": lambda i: None if i % 10 else SYSTEM},
             {"system": SYSTEM},
-            "remove system",
+            "its system",
             (1, 0.1),
         ),
-        ({"system": "word " * 200}, {}, "system: that of train.jsonl:1", (0, 1)),
+        ({"system": "word " * 200}, {}, "word word", (0, 1)),
         ({"system": lambda i: f"{SYSTEM} The customer is {i}."}, {}, "100 %", (0, 1)),
         (
             {"system": lambda i: f"{SYSTEM} The customer is {i}."},
             {"system": SYSTEM},
-            "customer is 0",
+            SYSTEM,
             (1, 0),
         ),
-        ({}, {"system": SYSTEM}, "remove system", (1, 0)),
-        ({"wrap": WRAP}, {}, 'template: "### Message\\n{input}\\n### Label:"', (0, 1)),
-        ({"wrap": "Q: {}"}, {}, 'template: "Q: {input}"', (0, 1)),
-        ({"wrap": "classify {}"}, {}, 'template: "classify {input}"', (0, 1)),
-        ({"wrap": "{} Answer:"}, {}, 'template: "{input} Answer:"', (0, 1)),
-        ({"form": most}, {}, 'template: "Q: {input} Answer:"', (0, 0.925)),
+        ({}, {"system": SYSTEM}, "its system", (1, 0)),
+        ({"wrap": WRAP}, {}, "### Message", (0, 1)),
+        ({"wrap": "Q: {}"}, {}, "'Q: '", (0, 1)),
+        ({"wrap": "classify {}"}, {}, "'classify '", (0, 1)),
+        ({"wrap": "{} Answer:"}, {}, "' Answer:'", (0, 1)),
+        ({"form": most}, {}, "'Q: '", (0, 0.925)),
         (
             {"wrap": "Q: {}"},
             {"template": "{input}\nAnswer in French."},
-            'template: "Q: {input}"',
+            "'Q: '",
             (0, 1),
         ),
-        ({}, {"template": "Classify this message: {input}"}, "remove template", (1, 0)),
+        ({}, {"template": "Classify this message: {input}"}, "its template", (1, 0)),
         ({"tools": TOOLS}, {}, "tools", (0, 1)),
         ({"tools": TOOLS}, {"params": {"tools": OTHER_TOOLS}}, "tools", (0, 1)),
-        ({}, {"params": {"tools": TOOLS}}, "remove tools", (1, 0)),
+        ({}, {"params": {"tools": TOOLS}}, "its tools", (1, 0)),
     ],
 )
 def test_a_candidate_that_is_not_asked_as_in_training(
@@ -278,7 +278,7 @@ def test_a_candidate_that_is_asked_as_in_training(
 def test_the_mismatch_is_the_cure_of_a_red_gate(http: EndpointProject) -> None:
     _train(http, system=SYSTEM)
     gate = ends(http.judge(margin=0.9, checks={"near_duplicates": "warn"}), "fail")
-    assert f'system: "{SYSTEM}"' in str(check(gate, "margin")["advice"])
+    assert "make its system" in str(check(gate, "margin")["advice"])
 
 
 def test_the_gate_decides_what_a_mismatch_means(http: EndpointProject) -> None:
