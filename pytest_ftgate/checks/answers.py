@@ -33,17 +33,12 @@ def complete_checks(measured: Mapping[str, Measured], forgiven: Collection[str])
     causes: set[str] = set()
     for role in sorted(measured, key=lambda role: measured[role].run.fatal is None):
         check = _complete(role, measured[role], forgiven=role in forgiven)
-        if check.status == "error":
-            run = measured[role].run
-            failures = [answer.failure for answer in run.all_predictions if answer.failure]
-            cause = f"{failures[0].what} {failures[0].advice}" if failures else role
+        failure = measured[role].run.failure
+        if check.status == "error" and failure is not None:
             # a model that was not asked because of another one has no cause of its own
-            was_stopped = all(failure.kind == "stopped" for failure in failures)
-            is_consequence = bool(causes and failures) and was_stopped and run.fatal is None
-            if is_consequence or cause in causes:
+            if failure.cause in causes or (causes and failure.kind == "stopped"):
                 check = replace(check, status="note", advice=None)
-            if run.fatal:
-                causes.add(cause)
+            causes.add(failure.cause)
         checks.append(check)
     return checks
 
