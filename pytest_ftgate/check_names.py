@@ -202,10 +202,10 @@ _TABLE = (
         "models",
         "limit",
         "free",
-        "The candidate is the same model, or has few-shot or retrieval examples, template fields,"
-        " tools or request parameters that the best baseline lacks (or has less of), a system "
-        "message more than twice as long, or a higher limit of tokens: this fails. A baseline "
-        "without any prompt is a warning.",
+        "The candidate has few-shot or retrieval examples, template fields, tools or request "
+        "parameters that the best baseline lacks (or has less of), a system message more than "
+        "twice as long, or a higher limit of tokens: this fails. A baseline without any prompt is "
+        "a warning.",
     ),
     CheckName(
         "prompt_mismatch",

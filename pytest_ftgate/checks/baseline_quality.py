@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import inf
 from typing import Any
 
-from pytest_ftgate.checks import judging
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.prompt_mismatch import system_of
 from pytest_ftgate.config import ModelSpec, model_keys
@@ -74,17 +73,14 @@ def _compared(gate: Context) -> Mapping[str, ModelSpec]:
 
 
 def _unfair(gate: Context, role: str, advantages: Sequence[str]) -> Check:
+    """Return the check of an unfair comparison, with its cure, and the way to accept it."""
     candidate = gate.config.candidate
     baseline = called(role, gate.config.baselines[role].name)
     message = f"candidate {candidate.name} is given more than {baseline}: {'; '.join(advantages)}"
-    return _refusal(gate, message, "Give the baseline the same")
-
-
-def _refusal(gate: Context, message: str, advice: str) -> Check:
-    """Return the check of an unfair comparison, with its cure, and the way to accept it."""
+    advice = "Give the baseline the same"
     if not gate.config.accepts("baseline_prompt"):
         advice += ", or accept it: checks: {baseline_prompt: warn}"
-    source = str(gate.config.candidate.source)
+    source = str(candidate.source)
     return Check("baseline_prompt", "fail", message, None, None, source, f"{advice}.")
 
 
@@ -96,24 +92,14 @@ def _same_model(gate: Context) -> Iterator[Check]:
     candidate = gate.config.candidate
     example = gate.test.examples[0]
     candidate_key = key_of(gate.models["candidate"], example)
-    advice = "Set the fine-tuned model as candidate, and the prompted one as baseline"
     for role, spec in gate.config.baselines.items():
-        message = f"{called(role)} and candidate are the same model"
-        if key_of(gate.models[role], example) == candidate_key and not _is_equal_copy(gate, role):
-            message += " with the same prompt"
+        # another recording may hold equal answers
+        is_same = spec.identity == candidate.identity
+        if is_same and key_of(gate.models[role], example) == candidate_key:
+            message = f"{called(role)} and candidate are the same model with the same prompt"
+            advice = "Set the fine-tuned model as candidate, and the prompted one as baseline."
             source = str(candidate.source)
-            yield Check("identical_outputs", "fail", message, source=source, advice=f"{advice}.")
-        elif role in _compared(gate) and judging.is_one_model(spec, candidate):
-            message += f" ({candidate.spelling}), so the gain is that of the prompt or of the "
-            message += "parameters"
-            yield _refusal(gate, message, advice)
-
-
-def _is_equal_copy(gate: Context, role: str) -> bool:
-    """Return whether a baseline that need not be beaten is another recording of such answers."""
-    if gate.models[role].ids is None or gate.config.standard_of(role).key == "margin":
-        return False
-    return gate.config.baselines[role].identity != gate.config.candidate.identity
+            yield Check("identical_outputs", "fail", message, source=source, advice=advice)
 
 
 # --- what a model is given ------------------------------------------------------------------------

@@ -333,38 +333,6 @@ def test_the_best_baseline_must_be_given_as_much(http: EndpointProject) -> None:
     passed(http.judge(baselines={**baselines, "good": http.model("good", **shots)}, **keys))
 
 
-@pytest.mark.parametrize(
-    ("candidate", "is_same"),
-    [
-        *(({**changed, "base_url": f"http://{place}"}, True) for changed, place in (
-            *(({"params": {"seed": 1}}, "LOCALHOST:9//v1/"), ({"revision": "2"}, "localhost:9/v1")),
-            *(({"few_shot": 1}, "127.0.0.1:9/v1"), ({}, "[::1]:9/v1"), ({}, "0.0.0.0:9/v1")),
-        )),
-        *(({"model": name}, True) for name in ("Mini:latest", "acme/mini", "mini-2025-04-14", "mini.gguf")),
-        ({"model": "tuned", "params": {"extra_body": {"model": "mini"}}}, True),
-        ({"params": {"lora_request": None}}, True),
-        ({"model": "mini:support"}, False),
-        ({"model": "mini-support"}, False),
-        ({"base_url": "http://127.0.0.1:10/v1"}, False),
-        ({"params": {"lora": [{"id": 1}]}}, False),
-    ],
-)  # fmt: skip
-def test_one_model_with_another_prompt_is_one_however_it_is_spelled(
-    project: Project, candidate: dict[str, Any], is_same: bool
-) -> None:
-    teacher = {**ENDPOINT, "system": "Tell.", **candidate}
-    gate = free(project, {**ENDPOINT, "system": "Label.", "few_shot": 2}, teacher)
-    if is_same:
-        because(gate, "fail", "baseline_prompt", "same model", "checks: {baseline_prompt: warn}")
-        gate = project.judge(baseline=SHOTS, candidate=teacher, checks={"baseline_prompt": "warn"})
-        assert statuses(gate)["baseline_prompt"] == "warning"
-    assert ("same model" in str(checks(gate, "baseline_prompt"))) is is_same
-    second_model, ours = (
-        {**ENDPOINT, "model": f"{owner}/mini", "system": owner} for owner in ("acme", "ours")
-    )
-    assert "same model" not in str(free(project, second_model, ours)["checks"])
-
-
 def shout(text: str) -> str:
     raise AssertionError("the model must not be called")
 
