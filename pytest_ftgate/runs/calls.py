@@ -93,7 +93,7 @@ class Caller:
         self._owner = owner
         self._stores = stores
         self._budget = budget
-        self._unasked = iter([question for question, _ in questions.open.values()])
+        self._unasked = iter(list(questions.open.values()))
         # claimed
         self._next: list[Question] = []
         # claimed by other processes
@@ -108,7 +108,6 @@ class Caller:
         """Raise the fatal :class:`ModelError` of a model that cannot be called, or a StoreError."""
         self.store.check_room()
         self.model.ready()
-        self.questions.check_use()
         if self._budget is not None and not self._budget.counts(self.model):
             self._budget = None
 
@@ -220,7 +219,6 @@ class Caller:
             self._outage.over()
             self.questions.answered(answered)
             self.store.put(answered)
-            self.questions.check_use()
 
     def _judged(self, key: str, error: ModelError, failures: int) -> tuple[bool, ModelError]:
         """Return whether a question is given up after so many failures, and the error.

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import chain
-from typing import Any
 
 from pytest_ftgate import clock, text
 from pytest_ftgate.data import DataSet, Example, expected_text
@@ -13,8 +12,6 @@ from pytest_ftgate.models import Completion, Model, Prediction, Question, key_of
 from pytest_ftgate.models.protocol import answer_of, output_limit, stripping_for
 from pytest_ftgate.models.recorded import Recording
 from pytest_ftgate.runs.store import Store
-
-_ENOUGH = 5  # useless answers at the start of a run, after which it ends
 
 
 @dataclass(frozen=True)
@@ -82,15 +79,13 @@ class Run:
 class Job:
     """Describe a model that answers every example of a test set ``repeats`` times.
 
-    ``of_candidate`` says that the model is judged, so that recordings of candidates serve it. The
-    run ends early if ``value`` is None for all first answers.
+    ``of_candidate`` says that the model is judged, so that recordings of candidates serve it.
     """
 
     model: Model
     test_set: DataSet
     repeats: int = 1
     of_candidate: bool = False
-    value: Callable[[Completion | None], Any] = bool
 
     @cached_property
     def keys(self) -> list[list[str]]:
@@ -241,18 +236,16 @@ class Questions:
 
     Attributes:
         outcomes: those of all models by key.
-        open: the questions without an outcome by key, each with its job.
+        open: the questions without an outcome by key.
         fatal: the failure that ends the run.
     """
 
     def __init__(self, model: Model, outcomes: dict[str, Prediction]) -> None:
         self.model = model
         self.outcomes = outcomes
-        self.open: dict[str, tuple[Question, Job]] = {}
+        self.open: dict[str, Question] = {}
         self.progress = Progress(model.name)
         self.fatal: ModelError | None = None
-        # the answers so far; None: one of them had a value
-        self._useless: int | None = 0
 
     def add(self, job: Job, added: set[str]) -> None:
         """Add the questions of a job that are not ``added`` yet."""
@@ -260,7 +253,7 @@ class Questions:
             for key, example in zip(keys, job.test_set, strict=True):
                 if key not in added:
                     added.add(key)
-                    self.open[key] = Question(key, example, repeat), job
+                    self.open[key] = Question(key, example, repeat)
                     self.progress.total += 1
 
     def stored(self, predictions: Mapping[str, Prediction]) -> None:
@@ -276,17 +269,9 @@ class Questions:
             self.progress.problem = None
 
     def _answer(self, key: str, prediction: Prediction) -> None:
-        _, job = self.open.pop(key)
+        del self.open[key]
         self.outcomes[key] = prediction
         self.progress.done += 1
-        if self._useless is not None:
-            value = job.value(prediction.completion and job.read(prediction.completion))
-            self._useless = self._useless + 1 if value is None else None
-
-    def check_use(self) -> None:
-        """Raise a fatal :class:`ModelError` if none of the first answers has a value."""
-        if (self._useless or 0) >= _ENOUGH:
-            raise ModelError(f"none of the first {self._useless} answers can be used", fatal=True)
 
     def failed(self, key: str, failure: ModelError) -> None:
         """Record that there will be no answer, and why."""

@@ -28,7 +28,7 @@ from pytest_ftgate.metrics.judged import (
     paired_metrics,
     value_unasked,
 )
-from pytest_ftgate.models import Completion, Model
+from pytest_ftgate.models import Model
 from pytest_ftgate.result import Check, JudgeResult
 from pytest_ftgate.runs.jobs import Job, Run
 from pytest_ftgate.runs.measure import answers_of, measure_run, texts_of
@@ -281,7 +281,7 @@ class _Questioning:
     Attributes:
         questions: by their ids.
         about: the names of their subjects, by the ids of the questions.
-        judgements: by the ids of the questions; None if missing or unreadable.
+        judgements: by the ids of the questions; missing or None if unreadable.
     """
 
     judge: Judge
@@ -300,17 +300,15 @@ class _Questioning:
         digest = hashlib.sha256("\n".join(self.questions).encode()).hexdigest()
         examples = tuple(self.questions.values())
         test_set = DataSet(examples, None, digest, f"the judge's questions for {name}")
-        return Job(self.judge.model, test_set, value=self._read)
+        return Job(self.judge.model, test_set)
 
     def take(self, run: Run) -> None:
         """Read the replies of a run."""
         for prediction in run.predictions[0]:
-            self.judgements[prediction.id] = self._read(prediction.completion)
-
-    def _read(self, completion: Completion | None) -> Any:
-        if completion is None or completion.finish != "stop":
-            return None
-        return read_reply(self.judge.metric, completion.text)
+            reply = prediction.completion
+            if reply is not None and reply.finish == "stop":
+                judgement = read_reply(self.judge.metric, reply.text)
+                self.judgements[prediction.id] = judgement
 
     def judgement(self, task: Example, outputs: tuple[Any, ...]) -> Any:
         """Return the grade of an answer; of two answers the one that is preferred in both orders.
@@ -330,7 +328,7 @@ class _Questioning:
         for prediction in run.predictions[0]:
             if prediction.completion is None:
                 missing.append(prediction.id)
-            elif self.judgements[prediction.id] is None:
+            elif self.judgements.get(prediction.id) is None:
                 unread.append((prediction.id, prediction.completion))
 
         n = len(run.test_set)

@@ -56,9 +56,7 @@ def run_models(
         else:
             questions = models.setdefault(id(job.model), Questions(job.model, outcomes))
             questions.add(job, added)
-
-    for questions in models.values():
-        _look_up(questions, stores)
+            _look_up(job, questions, stores)
 
     unanswered = [questions for questions in models.values() if questions.open]
     for questions in unanswered:
@@ -163,15 +161,15 @@ def _recorded(job: Job, model: RecordedModel, example: Example, repeat: int) -> 
         return Prediction("", id=example.id, failure=error)
 
 
-def _look_up(questions: Questions, stores: Stores) -> None:
-    """Take a model's answers from the committed recordings.
+def _look_up(job: Job, questions: Questions, stores: Stores) -> None:
+    """Take the answers of a job from the committed recordings.
 
     A recording that was made for another input ends the run.
     """
     recorded = {}
     if stores.recordings:
         try:
-            for key, (question, job) in questions.open.items():
+            for key, question in questions.open.items():
                 recording = stores.recordings.get(key)
                 if recording is None:
                     continue

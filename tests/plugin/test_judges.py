@@ -482,10 +482,10 @@ def test_garbage_is_an_error_and_is_not_asked_again(served: ServedJudged) -> Non
     [
         (
             Reply("5", message={"refusal": "I would rather not"}),
-            ["5 of 110", "about test.jsonl:1 (refusal)"],
+            ["110 of 110", "about test.jsonl:1 (refusal)"],
             0,
         ),
-        (Reply("five"), ["cannot read 5 of 110", "105 of 110 answers missing", "five"], 0),
+        (Reply("five"), ["cannot read 110 of 110", "five"], 0),
         (error(500), ["110 of 110 answers missing"], 110),
     ],
     ids=["refusal", "unreadable", "down"],
@@ -493,7 +493,7 @@ def test_garbage_is_an_error_and_is_not_asked_again(served: ServedJudged) -> Non
 def test_a_judge_that_does_not_answer_is_an_error(
     served: ServedJudged, reply: Any, fragments: list[str], n_asked_again: int
 ) -> None:
-    """Five replies that cannot be read end the run; they are stored, and end the next run before any call."""
+    """Replies that cannot be read are stored, and are not asked for again."""
     one_by_one = served.model("judge", concurrency=1)
     served.judge_says = lambda body: reply
     mentions(check(ends(served.by(one_by_one), "error"), "models"), *fragments)
