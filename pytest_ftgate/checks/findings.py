@@ -14,7 +14,6 @@ from typing import Any
 from pytest_ftgate.check_names import CHECKS
 from pytest_ftgate.checks.audit import near, wording
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.config.data import max_tokens
 from pytest_ftgate.data import DataSet
 from pytest_ftgate.result import Check, Status, Threshold
 from pytest_ftgate.runs.measure import shown_input
@@ -344,7 +343,7 @@ def _chat_format(gate: Context) -> Iterator[Check]:
 
 
 def _too_long(gate: Context) -> Iterator[Check]:
-    limit = max_tokens(gate.config.training_set)
+    limit = gate.config.training_set.max_tokens
     remarks = {}
     for row, tokens in enumerate(gate.audit.tokens):
         if tokens > limit:

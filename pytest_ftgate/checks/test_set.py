@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from functools import partial
 
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.config import keys_of
 from pytest_ftgate.result import Check, Status
 from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
 from pytest_ftgate.statistics.planning import fewest_wins
@@ -25,8 +24,8 @@ def check_size(gate: Context) -> Iterator[Check]:
         advice = f"Label {plural(needed - n, 'more test example')}."
         yield Check("min_test_examples", "fail", message, n, **fields, advice=advice)
 
-    training = keys_of(gate.config.training_set)
-    if training is not None and training.limit is not None:
+    training = gate.config.training_set
+    if training.limit is not None:
         message = f"only the first {plural(training.limit, 'row')} of {training} were checked "
         message += "(limit)"
         source = gate.source("training_set")

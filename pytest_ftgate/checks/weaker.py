@@ -14,7 +14,6 @@ from pytest_ftgate.config import (
     GateFile,
     GateKeys,
     as_written,
-    file_of,
     load_gate_file,
     weakenings,
 )
@@ -349,10 +348,10 @@ def _compare_gate(
 
 def _test_sets(config: GateKeys) -> dict[str, DataKeys]:
     """Return the test sets of a gate that are files, by key."""
-    sets = {"test_set": file_of(config.test_set)}
+    sets = {"test_set": config.test_set}
     for name, guard in config.guards.items():
-        sets[f"guards.{name}.test_set"] = file_of(guard.test_set)
-    return {key: data for key, data in sets.items() if data is not None}
+        sets[f"guards.{name}.test_set"] = guard.test_set
+    return {key: data for key, data in sets.items() if data.rows is None}
 
 
 def _prompt_files(config: GateKeys) -> Iterator[Path]:

@@ -1,7 +1,7 @@
 """The configuration of a gate: the gate file, markers and fixtures, merged and validated."""
 
 from pytest_ftgate.config.comparing import weakenings
-from pytest_ftgate.config.data import DataKeys, file_of, keys_of
+from pytest_ftgate.config.data import DataKeys
 from pytest_ftgate.config.gate_file import GateFile, load_gate_file, render_json_schema
 from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.keys import Layer, Source
@@ -30,8 +30,6 @@ __all__ = [
     "Source",
     "ThresholdKeys",
     "as_written",
-    "file_of",
-    "keys_of",
     "load_gate_file",
     "render_json_schema",
     "resolve_gate",

@@ -211,7 +211,8 @@ def _value_of(value: Any) -> tuple[Any, Mapping[str, Any] | None]:
         values = {field.alias or name: getattr(value, name) for name, field in fields.items()}
         if isinstance(value, DataKeys | CalibrationKeys):
             del values["path"]  # it is absolute
-            return value.path, values
+            is_object = isinstance(value, DataKeys) and value.rows is not None
+            return "a Python object" if is_object else value.path, values
         return "given", values
     if isinstance(value, Mapping) and all(isinstance(entry, Keys) for entry in value.values()):
         return "", value

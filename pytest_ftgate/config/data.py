@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator, PrivateAttr, ValidationInfo, model_validator
 
@@ -21,7 +21,7 @@ from pytest_ftgate.config.keys import (
 )
 from pytest_ftgate.data import FORMATS
 from pytest_ftgate.errors import shown_path
-from pytest_ftgate.text import got, nearest, quoted
+from pytest_ftgate.text import got, quoted
 
 MAX_TOKENS = 65_536  # OpenAI's limit for one training example of its gpt-4o and gpt-4.1 models
 
@@ -80,28 +80,6 @@ class DataKeys(Keys):
         return self
 
 
-def keys_of(data: Any) -> DataKeys | None:
-    """Return the keys of a data set; None for objects alone, whatever attributes they have."""
-    if isinstance(data, DataKeys):
-        return data
-    return None
-
-
-def file_of(data: Any) -> DataKeys | None:
-    """Return the keys of a data file; None for objects."""
-    if isinstance(data, DataKeys) and data.rows is None:
-        return data
-    return None
-
-
-def max_tokens(training_set: Any) -> int:
-    """Return the largest number of tokens of a row."""
-    keys = keys_of(training_set)
-    if keys is None:
-        return MAX_TOKENS
-    return keys.max_tokens
-
-
 def _holds_rows(value: Any) -> bool:
     """Return whether an object may hold rows: an iterable, a lazy frame, an Arrow table."""
     if isinstance(value, str | bytes | bytearray | os.PathLike | Mapping):
@@ -110,40 +88,28 @@ def _holds_rows(value: Any) -> bool:
     return is_frame or isinstance(value, Iterable)
 
 
-def _is_file(value: Mapping[Any, Any]) -> bool:
-    """Return whether a mapping names a file or its rows, perhaps by a misspelt key.
-
-    Another one is a row itself.
-    """
-    keys = ["path", *DataKeys.model_fields]
-    return not value or any(nearest(str(key), keys) for key in value)
-
-
-def _read_data(value: Any, info: ValidationInfo) -> DataKeys | Iterable[Any]:
+def _read_data(value: Any, info: ValidationInfo) -> DataKeys:
+    """Return the keys of a file, or of objects, which only Python code can give."""
     reading = reading_of(info)
-    if isinstance(value, str) or (reading.objects and isinstance(value, os.PathLike)):
-        return DataKeys.model_validate({"path": value}, context=reading)
-    if reading.objects and _holds_rows(value):
-        return cast("Iterable[Any]", value)
-    if not isinstance(value, Mapping):
+    is_path = isinstance(value, str | os.PathLike)
+    if isinstance(value, Mapping):
+        written = dict(value)
+    elif is_path or (reading.objects and _holds_rows(value)):
+        written = {"path": value}
+    else:
         forms = "a path, or a mapping with a path"
         if reading.objects:
             forms = "a path, a mapping with a path, a list of examples, or a frame"
         raise refusal(f"must be {forms}, {got(value, ())}")
-    if not reading.objects or isinstance(value.get("path"), str | os.PathLike):
-        return DataKeys.model_validate(value, context=reading)
 
-    rows = value.get("path")
-    if _holds_rows(rows):
-        if "format" in value:
-            raise refused_key("format", "is for files, and the path is an object: remove this key")
-        keys = DataKeys.model_validate({**value, "path": "objects"}, context=reading)
-        keys._rows = rows
-        return keys
-    if _is_file(value):
-        return DataKeys.model_validate(value, context=reading)
-    # It is refused as one row, or as columns, where data are read.
-    return cast("Iterable[Any]", value)
+    rows = written.get("path")
+    if not (reading.objects and _holds_rows(rows)):
+        return DataKeys.model_validate(written, context=reading)
+    if "format" in written:
+        raise refused_key("format", "is for files, and the path is an object: remove this key")
+    keys = DataKeys.model_validate({**written, "path": "objects"}, context=reading)
+    keys._rows = rows
+    return keys
 
 
 DataValue = Annotated[Any, PlainValidator(_read_data, json_schema_input_type=str | DataKeys)]

@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -12,7 +12,7 @@ from typing import Any
 from pytest_ftgate import clock, errors
 from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.config import DataKeys, file_of, keys_of
+from pytest_ftgate.config import DataKeys
 from pytest_ftgate.data import DataSet, content_of, examples_from, lines, load_examples
 from pytest_ftgate.guarded import guarded
 from pytest_ftgate.result import GateResult
@@ -137,11 +137,11 @@ class _Loaded:
     """A data source as it was read.
 
     Attributes:
-        source: it is kept alive, because its id may be its key.
+        source: its rows are kept alive, because their id may be its key.
         state: by which a change is seen.
     """
 
-    source: DataKeys | Iterable[Any]
+    source: DataKeys
     state: Any
     data: DataSet
 
@@ -155,7 +155,7 @@ class DataSets:
 
     def load(
         self,
-        source: DataKeys | Iterable[Any],
+        source: DataKeys,
         origin: str,
         hook: Any | None = None,
         *,
@@ -167,32 +167,27 @@ class DataSets:
         An iterator can be consumed only once.
 
         Args:
-            source: the keys of a data file, or an iterable of examples.
+            source: the keys of a data file, or of an iterable of examples.
             origin: what messages call an iterable.
             hook: pytest's hooks, for formats of other plugins.
             name: what messages call the rows of an iterable: ``test_set`` for ``test_set[14]``.
             labeled: every example must have an expected output. A labeled set is reused for
                 unlabeled requests.
         """
-        file = file_of(source)
-        keys = keys_of(source)
-        rows: Any = source
-        options: dict[str, Any] = {}
-        if keys is not None:
-            rows = keys.rows
-            options = {"fields": keys.fields, "limit": keys.limit}
+        rows = source.rows
+        options: dict[str, Any] = {"fields": source.fields, "limit": source.limit}
 
         state: Any
-        if file is not None:
-            place: Any = file.path
-            state = _file_state(file.path)
+        if rows is None:
+            place: Any = source.path
+            state = _file_state(source.path)
         else:
             place = id(rows)
             state = content_of(rows)
         # An iterator has no rows left for a second name.
         used_for = "" if isinstance(rows, Iterator) else name
         # Two gates may read one file by different fields.
-        key = (place, keys and keys.format, repr(options), used_for)
+        key = (place, source.format, repr(options), used_for)
         # A set with expected outputs serves requests without them, too.
         for is_labeled in (True, labeled):
             loaded = self._loaded.get((key, is_labeled))
@@ -200,10 +195,10 @@ class DataSets:
                 return loaded.data
 
         options["labeled"] = labeled
-        if file is None:
-            data = examples_from(rows, origin=origin, name=name, **options)
+        if rows is None:
+            data = _load_file(source, hook, name, options)
         else:
-            data = _load_file(file, hook, name, options)
+            data = examples_from(rows, origin=origin, name=name, **options)
         self._loaded[key, labeled] = _Loaded(source, state, data)
         return data
 

@@ -9,6 +9,7 @@ import pytest
 from gate_project import SMALL, Project, check, label, mentions, passed, stopped, words
 
 from pytest_ftgate import Completion, hookspecs
+from pytest_ftgate.config import DataKeys
 from pytest_ftgate.gate.state import DataSets
 
 LABELS = "LABELS = ('refund', 'invoice', 'shipping')\ndef right(text): return LABELS[int(text.split()[-1]) % 3]\n"
@@ -237,8 +238,10 @@ def test_a_generator_of_examples_may_not(project: Project, excuse: Any) -> None:
 def test_a_generator_is_read_once_for_all_gates_whatever_they_use_it_for() -> None:
     rows = ({"input": str(i), "expected": "x"} for i in range(3))
     data = DataSets()
-    test = data.load(rows, "test_gate.py:4")
-    assert data.load(rows, "test_gate.py:9", name="guards.old.test_set") is test
+    keys = DataKeys(path="objects")
+    keys._rows = rows
+    test = data.load(keys, "test_gate.py:4")
+    assert data.load(keys, "test_gate.py:9", name="guards.old.test_set") is test
 
 
 # --- hooks ---------------------------------------------------------------------------------------------------

@@ -114,7 +114,7 @@ def test_a_table_of_arrow_is_data():
     pyarrow = pytest.importorskip("pyarrow")
 
     table = pyarrow.table({"input": ["a"], "expected": ["b"]})
-    assert marked(test_set=table).test_set is table
+    assert marked(test_set=table).test_set.rows is table
 
 
 def test_another_set_is_not_suggested_for_a_missing_file(folder):
@@ -135,11 +135,6 @@ def test_a_function_of_a_module_here_lacks_its_provider(folder):
     error = unknown_provider(marked(candidate="models:base").candidate)
     assert error.what == "unknown provider 'models'; did you mean 'python:models:base'?"
     assert "did you mean" not in unknown_provider(marked(candidate="other:base").candidate).what
-
-
-def test_a_row_in_place_of_all_rows_is_told_where_data_are_read():
-    row = {"input": "a", "expected": "b"}
-    assert marked(test_set=row).test_set is row
 
 
 def test_the_drive_of_a_path_is_no_package(refused):
