@@ -18,7 +18,6 @@ from gate_project import (
     statuses,
     wrong,
 )
-from html_page import Page
 from judge_project import HONEST, PythonJudged
 from loopback import Reply
 
@@ -580,15 +579,3 @@ def test_a_judge_may_think_before_it_replies(pytester: pytest.Pytester) -> None:
     judged.judged_by("python:judges:thinks")
     gate = passed(judged.gate())
     assert gate["judges"][0]["n_questions"] > 60
-
-
-def test_the_page_shows_the_answer_and_unfolds_the_reasoning(project: Project) -> None:
-    thinks(project, "ft.jsonl", 56)
-    project.gate_test()
-    project.run("--ftgate-report=html:report.html")
-    page = Page((project.path / "report.html").read_text(encoding="utf-8"))
-    (rows,) = page.data
-    texts = {row[0]: row[5] for row in rows}
-    assert texts["test.jsonl:6"][0] == "shipping"
-    assert "What is it about?" in json.dumps(texts["test.jsonl:6"])
-    assert [row[4][3] for row in rows] == [""] * N
