@@ -161,7 +161,6 @@ class ModelResult:
     cost_unknown: Unknown | None = field(default=None, metadata=INNER)
     # its source, or "unknown: " and the reason
     price: str | None = field(default=None, metadata=INNER)
-    oldest_age_s: float | None = field(default=None, metadata=INNER)  # of the oldest stored answer
     # False: recorded without hashes of inputs
     verified: bool | None = field(default=None, metadata=INNER)
     # why the gate was not judged
@@ -403,7 +402,6 @@ class GateResult(Comparison):
     candidate: ModelResult = field(default_factory=lambda: ModelResult("candidate"))
     required: float | None = field(default=None, kw_only=True, metadata=INNER)
     margin_proven: bool | None = None
-    p_value: float | None = None
     training: TrainingResult = field(default_factory=TrainingResult)
     test_set: TestSetResult = field(default_factory=TestSetResult)
     checks: Annotated[tuple[Check, ...], about("one for each name")] = ()

@@ -111,7 +111,6 @@ def wrapped(
 
 # --- numbers --------------------------------------------------------------------------------------
 
-_SMALLEST_P = 0.0001
 
 FARTHEST = 1e12
 """The largest absolute value at an end of a metric's range.
@@ -156,11 +155,6 @@ def show_percent(level: float) -> str:
     if level > 0.999:
         digits = 3
     return f"{round(100 * level, digits):g} %"
-
-
-def show_p_value(p: float) -> str:
-    """Return ``p = 0.0048`` or ``p < 0.0001``."""
-    return f"p = {p:.2g}" if p >= _SMALLEST_P else f"p < {_SMALLEST_P}"
 
 
 def show_amount(value: float, *, share: bool) -> str:

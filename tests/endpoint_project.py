@@ -24,7 +24,6 @@ TIMED = {
     "n_stored",
     "n_retries",
     "oldest_prediction",
-    "oldest_age_s",
 }
 _MISSED = {"base": frozenset(range(40, 60)), "ft": frozenset((0, 1, 58, 59))}
 

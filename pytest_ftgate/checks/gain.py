@@ -45,14 +45,11 @@ def check(gate: Context) -> Found:
         **vars(decided),
         "margin": decided.required,
         "margin_proven": decided.reaches_margin,
-        "p_value": decided.p_zero,
         "gains": gate.comparisons,
         **_flips(gate),
     }
     if gate.config.matches:  # a gate with max_drop alone has no margin
         facts.update(margin=None, margin_proven=None)
-    if gate.config.evidence == "proven":
-        facts["p_value"] = decided.p_margin
     checks: list[Check] = []
     # Of several checks of one name the first is what people read first.
     best_first = {gate.best: decided, **gate.comparisons}

@@ -1,4 +1,4 @@
-"""A section for the model card of a fine-tune: purpose, data, results, and what was not measured.
+"""A section for the model card of a fine-tune: results, models, data, and what was found.
 
 The header is Hugging Face's ``model-index`` (https://huggingface.co/docs/hub/model-cards), which
 the Hub and ``huggingface_hub.ModelCard`` read; the text is for an auditor.
@@ -9,8 +9,8 @@ from pathlib import PurePath
 from typing import Any
 
 from pytest_ftgate.reports import json, markdown, sentences, tables
-from pytest_ftgate.result import GateResult, called
-from pytest_ftgate.text import show_percent, timestamp
+from pytest_ftgate.result import RED, GateResult, called
+from pytest_ftgate.text import timestamp
 
 _TASK = "text-generation"  # the Hub's name for models that answer text with text
 
@@ -61,80 +61,30 @@ def _result(result: GateResult) -> Mapping[str, Any]:
 
 
 def _section(result: GateResult) -> Iterator[str]:
+    """Yield the title, the tables and the facts of one gate."""
     yield from (f"## Evaluation: {markdown.inline(result.name)}, {result.verdict}", "")
-    yield from _facts("Purpose", _purpose(result))
-    yield from _facts("Data", sentences.data_sentences(result, digits=64))
-    yield from _facts("Models", _models(result))
-
-    yield from ("### Results", "", *markdown.table(tables.models(result)))
-    outcome = (
-        *sentences.gain_sentence(result),
-        *sentences.agreement_sentence(result),
-        *sentences.champion_sentences(result),
-        *sentences.upper_bound_sentence(result),
-        *sentences.method_sentence(result),
-    )
-    yield from _facts("", outcome)
+    yield from markdown.table(tables.models(result))
     for table in tables.parts(result):
         if table:
             yield from (f"### {table.title}", "", *markdown.table(table))
-
-    costs = list(sentences.price_sentences(result))
-    if result.economics is not None:
-        costs = [result.economics.sentence, *costs]
-    yield from _facts("Cost", costs)
-    yield from _facts("What was not measured", _unmeasured(result))
-    findings = []
-    for check in result.checks:
-        if check.status not in ("pass", "note"):
-            findings.append(f"{check.name}: {check.message}")
-    yield from _facts("Findings", findings)
+    for fact in _facts(result):
+        yield f"- {markdown.item(fact)}"
+    yield ""
 
 
-def _purpose(result: GateResult) -> Iterator[str]:
+def _facts(result: GateResult) -> Iterator[str]:
+    """Yield what was asked and found, of which models and data, and the checks that do not hold."""
     if result.goal is not None:
-        yield f"Goal: {result.goal}"
-    if result.hypothesis is not None:
-        outcomes = {None: "", True: ": reached", False: ": not reached"}
-        yield f"Hypothesis: {result.hypothesis}{outcomes[result.hypothesis_reached]}"
-    if result.max_drop is not None:
-        yield f"The candidate may be worse by {result.max_drop:g} in {result.metric} (proven)."
-    elif result.margin is not None:
-        margin = f"{result.margin:g} in {result.metric} ({result.evidence})"
-        yield f"The candidate must beat the baseline by {margin}."
-    agreement = result.agreement
-    if agreement is not None:
-        share = f"{show_percent(agreement.min)} of its answers"
-        yield f"At least {share} must be those of {agreement.baseline} (proven)."
+        yield f"goal: {result.goal}"
+    yield from sentences.hypothesis_sentence(result)
+    yield from sentences.gain_sentence(result)
+    yield from sentences.agreement_sentence(result)
+    yield from sentences.upper_bound_sentence(result)
+    yield from sentences.method_sentence(result)
 
-
-def _models(result: GateResult) -> Iterator[str]:
     for role, model in result.models.items():
         revision = f"revision {model.revision}" if model.revision else "revision not named"
         yield f"{called(role, model.name)}: {model.model}, {revision}"
-
-
-def _unmeasured(result: GateResult) -> Iterator[str]:
-    if not result.guards:
-        yield (
-            "Other tasks: no guards were configured, so what the fine-tune may have unlearned is "
-            "unknown."
-        )
-    if not result.slices:
-        yield "Parts of the test set: none were configured."
-    if result.candidate.latency_p50_s is None:
-        yield "Latency of the candidate."
-    if result.candidate.cost_usd is None:
-        yield "Cost of the candidate's answers."
-    if result.candidate.n_errors:
-        yield f"Missing answers of the candidate: {result.candidate.n_errors}."
-
-
-def _facts(title: str, facts: Iterable[str]) -> Iterator[str]:
-    """Yield a heading and a list; nothing without facts."""
-    items = [f"- {markdown.item(fact)}" for fact in facts]
-    if not items:
-        return
-    if title:
-        yield from (f"### {title}", "")
-    yield from (*items, "")
+    yield from sentences.data_sentences(result, digits=64)
+    for check in sentences.with_status(result.checks, *RED, "warning"):
+        yield f"{check.name}: {check.message}"

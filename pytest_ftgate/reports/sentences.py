@@ -143,11 +143,10 @@ def facts_of(result: GateResult, check: Check) -> str:
 
 
 def outcome_sentences(result: GateResult) -> Iterator[str]:
-    """Yield the gains, how many examples changed, and the agreement, unless a red check says so."""
+    """Yield the gain, how many examples changed, and the agreement, unless a red check says so."""
     if result.gain is not None and not tells_gain(result):
         yield from gain_sentence(result)
         yield changed(result)
-    yield from champion_sentences(result)
     if not any(map(is_of_agreement, red_checks(result))):
         yield from agreement_sentence(result)
 
@@ -165,30 +164,22 @@ def gain_sentence(result: GateResult) -> Iterator[str]:
 
     ``gain +26.7 points accuracy, needs +5.0; 95 % lower bound +15.4``
     """
-    if result.gain is not None:
-        subject = "gain"
-        if len(result.baselines) > 1:
-            subject += f" over {result.baseline.name}"
-        yield _gain_facts(result, subject, f" {result.metric}")
-
-
-def champion_sentences(result: GateResult) -> Iterator[str]:
-    """Yield the gain over each baseline with a max_drop of its own, beside a margin.
-
-    ``gain over champion -0.7 points, max_drop 3 points; 95 % lower bound -2.2``
-    """
-    if result.max_drop is not None:
+    if result.gain is None:
         return
-    for role, comparison in result.gains.items():
-        max_drop = -(comparison.required or 0)
-        if max_drop > 0:
-            compared = replace(
-                result,
-                gain=comparison.gain,
-                lower_bound=comparison.lower_bound,
-                max_drop=max_drop,
-            )
-            yield _gain_facts(compared, f"gain over {role}")
+
+    subject = "gain"
+    if len(result.baselines) > 1:
+        subject += f" over {result.baseline.name}"
+    share = text.is_share(result.metric_range)
+    gain = text.show_difference(result.gain, share=share)
+    facts = [f"{subject} {gain} {result.metric}, {required(result)}"]
+    if result.lower_bound is not None and result.confidence is not None:
+        bound = text.show_change(result.lower_bound, share=share)
+        facts.append(f"{text.show_percent(result.confidence)} lower bound {bound}")
+        has_margin = result.passed and result.max_drop is None and result.margin
+        if has_margin and result.margin_proven is False:
+            facts.append("margin not proven")
+    yield "; ".join(facts)
 
 
 def agreement_sentence(result: GateResult) -> Iterator[str]:
@@ -222,19 +213,6 @@ def agreement_facts(result: GateResult, agreement: AgreementResult) -> Iterator[
 def _noted(note: str | None) -> str:
     """Return a note in brackets, if there is one."""
     return f" ({note})" if note else ""
-
-
-def _gain_facts(result: GateResult, subject: str, metric: str = "") -> str:
-    share = text.is_share(result.metric_range)
-    gain = text.show_difference(result.gain, share=share)
-    facts = [f"{subject} {gain}{metric}, {required(result)}"]
-    if result.lower_bound is not None and result.confidence is not None:
-        bound = text.show_change(result.lower_bound, share=share)
-        facts.append(f"{text.show_percent(result.confidence)} lower bound {bound}")
-        has_margin = result.passed and result.max_drop is None and result.margin
-        if has_margin and result.margin_proven is False:
-            facts.append("margin not proven")
-    return "; ".join(facts)
 
 
 def required(result: GateResult) -> str:
@@ -272,19 +250,16 @@ def upper_bound_sentence(result: GateResult) -> Iterator[str]:
 
 
 def method_sentence(result: GateResult) -> Iterator[str]:
-    """Yield the method of the bounds, and the p-value."""
+    """Yield the method of the bounds."""
     if result.gain is not None:
-        sentence = f"method: {result.method}"
-        if result.p_value is not None:
-            sentence += f", {text.show_p_value(result.p_value)}"
-        yield sentence
+        yield f"method: {result.method}"
 
 
 def detectable_sentence(result: GateResult) -> Iterator[str]:
     """Yield the true gain that passes with 80 % power if the models differ as often as measured.
 
-    Nothing if no bound was measured, from 200 examples on, and where that is more than the baseline
-    leaves.
+    Nothing if no bound was measured, from 200 examples on, and where the metric has no room for so
+    large a gain.
     """
     n = result.n or _ENOUGH
     confidence = result.confidence
@@ -304,28 +279,10 @@ def detectable_sentence(result: GateResult) -> Iterator[str]:
     normal = NormalDist()
     power = below * normal.inv_cdf(0.8) / normal.inv_cdf(confidence)
     gain = max(least, targets[evidence]) + power
-    if gain <= _room(result):
+    low, high = result.metric_range or (-inf, inf)
+    if gain <= high - low:
         difference = text.show_difference(gain, share=text.is_share(result.metric_range))
         yield f"{text.plural(n, 'example')} detect a true gain of {difference} (80 % power)"
-
-
-def _room(result: GateResult) -> float:
-    """Return how much better than the baseline a candidate can be.
-
-    It is the larger side where the direction of the metric is unknown.
-    """
-    low, high = result.metric_range or (-inf, inf)
-    old = result.baseline.value
-    new = result.candidate.value
-    if old is None or new is None:
-        return high - low
-
-    rising = (result.gain or 0.0) * (new - old)  # negative where lower is better
-    if rising > 0:
-        return high - old
-    if rising < 0:
-        return old - low
-    return max(high - old, old - low)
 
 
 def hypothesis_sentence(result: GateResult) -> Iterator[str]:
@@ -437,7 +394,7 @@ def _different(agreement: AgreementResult) -> Examples:
 
 
 def price_sentences(result: GateResult) -> Iterator[str]:
-    """Yield the sources of prices, why costs are unknown, and the age of the oldest answer."""
+    """Yield the sources of prices, and why costs are unknown."""
     # Models with the same source share a line.
     roles: dict[str | None, list[str]] = {}
     for role, model in result.models.items():
@@ -447,10 +404,6 @@ def price_sentences(result: GateResult) -> Iterator[str]:
     for source, names in roles.items():
         if source is not None:
             yield f"price of {', '.join(names)}: {source}"
-
-    oldest = max(model.oldest_age_s or 0.0 for model in result.models.values())
-    if oldest:
-        yield f"oldest stored answer: {text.show_age(oldest)} old"
 
 
 def data_sentences(result: GateResult, digits: int = 12) -> Iterator[str]:

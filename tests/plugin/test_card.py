@@ -1,4 +1,4 @@
-"""``--ftgate-report=card:PATH``: the Hub reads the header, and the text says what was asked, found and not found."""
+"""``--ftgate-report=card:PATH``: the Hub reads the header, and the text says what was asked and found."""
 
 import re
 
@@ -23,15 +23,15 @@ def test_the_hub_reads_the_card_of_a_judged_gate(project: Project) -> None:
     assert {result.dataset_revision for result in results.values()} == {gate["test_set"]["sha256"]}
     assert re.search(r"\d\d:\d\d:\d\dZ", card.text)
     fragments = (
-        "Goal: classification",
-        "Hypothesis: accuracy goes from 0.66 to 0.9",
+        "goal: classification",
+        "hypothesis: accuracy goes from 0.66 to 0.9",
         "&#42;rises&#42;",
         ": reached",
         gate["training"]["sha256"],
         "+26.7 points",
         "recorded:ft.jsonl",
     )
-    for fragment in (*fragments, "revision not named", "no guards", "Latency of the candidate"):
+    for fragment in (*fragments, "revision not named"):
         assert fragment in card.text
 
 

@@ -133,7 +133,6 @@ def test_recordings_carry_the_last_green_verdict_and_the_times(http: EndpointPro
         )
     gate = http.judge(max_age_days=30, offline=True)
     assert statuses(gate)["max_age_days"] == "error"
-    assert gate["candidate"]["oldest_age_s"] is None
 
 
 FUTURE = {"judged_at": 4_102_444_800}  # which would be the newest for ever
@@ -206,13 +205,3 @@ def test_an_age_that_cannot_be_told_is_an_error(project: Project) -> None:
         project.path / "ft.jsonl", [{**first, "created_at": round(time.time() * 1000)}, *later_rows]
     )
     mentions(stopped(project.judge(max_age_days=30)), "ft.jsonl:1: created_at")
-
-
-def test_a_recording_is_not_as_old_as_its_last_reading(project: Project) -> None:
-    """The second gate finds the answers where the first one has read them a moment ago."""
-    second_mark = project.mark(name="other")
-    project.gate_test(
-        f"def test_gate():\n    pass\n\n\n{second_mark}\ndef test_other():\n    pass\n", name="one"
-    )
-    assert len(project.report()["gates"]) == 2
-    assert "oldest stored answer" not in project.result.stdout.str()

@@ -92,7 +92,7 @@ def test_two_names_for_one_server_are_found_out(voice: VoiceProject) -> None:
 
 def facts(gate: dict[str, Any]) -> dict[str, Any]:
     """Return what must not depend on where the answers come from."""
-    same_facts = ("verdict", "gain", "lower_bound", "upper_bound", "wins", "losses", "p_value")
+    same_facts = ("verdict", "gain", "lower_bound", "upper_bound", "wins", "losses")
     of_model = ("value", "input_tokens", "output_tokens")
     models = {role: [gate[role][name] for name in of_model] for role in ("baseline", "candidate")}
     return {**{name: gate[name] for name in same_facts}, **models}

@@ -38,7 +38,7 @@ def gate(**changes):
     gate_made = GateResult(
         name="intents", nodeid="test_gate.py::test_gate", verdict="pass", metric="accuracy", margin=0.05,
         evidence="significant", confidence=0.95, gain=0.11, lower_bound=0.0592, upper_bound=0.16, n=200, wins=31,
-        losses=9, method="exact", p_value=0.0048, metric_range=(0.0, 1.0), models_called=True,
+        losses=9, method="exact", metric_range=(0.0, 1.0), models_called=True,
         baseline=ModelResult("gpt-4.1-mini", value=0.78, **counts),
         baselines={"baseline": ModelResult("gpt-4.1-mini", **counts)},
         candidate=ModelResult("ft:mini", value=0.89, **{**counts, "metrics": {"accuracy": 0.89}}),
@@ -57,7 +57,7 @@ def test_ready_does_not_say_to_train_for_nothing():
         (True, "READY: train now"),
         (False, "at these costs training never pays for itself"),
     ):
-        costs = Economics(None, None, None, None, 1, None, None, breaks_even, None, None, "s")
+        costs = Economics(None, None, None, 1, None, None, breaks_even, None, "s")
         result = gate(stage="ready", checks=(Check("headroom", "pass", "m"),), economics=costs)
         assert all(
             expected_sentence in text for text in (text_of(result), document([result], Session()))
@@ -91,7 +91,7 @@ def test_a_small_test_set_says_which_gain_it_can_show(n, wins, losses, evidence)
     assert passed == pytest.approx(0.8, abs=0.08)
     assert "80 % power" not in text_of(result)
     assert "80 % power" not in text_of(replace(result, n=200), 1)
-    assert "80 % power" not in text_of(replace(result, lower_bound=result.gain - 1.5), 1)
+    assert "80 % power" not in text_of(replace(result, lower_bound=result.gain - 3), 1)
 
 
 def test_warnings_that_question_the_result_come_first_and_all_others_but_three_are_counted():
