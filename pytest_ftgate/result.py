@@ -439,7 +439,7 @@ class GateResult(Comparison):
     agreement: Annotated[AgreementResult | None, about("null without agreement")] = None
     attempt: Annotated[AttemptResult | None, about("null without max_attempts")] = None
     location: Annotated[
-        str | None, about("file and line of the marker, relative to pytest's rootdir")
+        str | None, about("file and line of the test, relative to pytest's rootdir")
     ] = None
 
     def __post_init__(self) -> None:

@@ -2,7 +2,6 @@
 
 import inspect
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,9 +13,9 @@ from typing import Any
 import pytest
 
 from pytest_ftgate.errors import ConfigError, Where, shown_path
+from pytest_ftgate.ini_file import line_of
 
 MARK = "ftgate"
-_HEAD_ENDS = re.compile(r"\s*(async\s+def|def|class)\b")
 
 
 @dataclass(frozen=True)
@@ -54,31 +53,15 @@ class Level:
 
     @cached_property
     def where(self) -> Where:
-        """Return the place of the marker: its file, and its line if the source shows it."""
-        values = [repr(value) for value in (*self.mark.args, *self.mark.kwargs.values())]
-        lines = dict(_lines_with_marks(self.owner))
-        # Of several markers on one owner it is the one with the most of its values.
-        likely = max(lines, key=lambda line: sum(map(lines[line].count, values)), default=None)
-        return Where(shown_path(self.file), likely)
-
-
-def _lines_with_marks(owner: Any) -> Iterator[tuple[int, str]]:
-    """Yield the lines with ftgate markers in the decorators or the ``pytestmark`` of an owner."""
-    try:
-        lines, first = inspect.getsourcelines(_unwrapped(owner))
-    except (OSError, TypeError, SyntaxError):
-        return
-
-    # Decorators are before the head of a function or class; pytestmark may be anywhere.
-    inside = not inspect.ismodule(owner)
-    for number, line in enumerate(lines, first or 1):
-        if inside and _HEAD_ENDS.match(line):
-            if not inspect.isclass(owner):
-                return
-            inside = False
-        inside = inside or line.lstrip().startswith("pytestmark")
-        if inside and f".{MARK}" in line:
-            yield number, line
+        """Return the place of the marker: the first line of its owner, which has the decorators."""
+        if inspect.ismodule(self.owner):
+            return line_of(self.file, "pytestmark")
+        path = shown_path(self.file)
+        try:
+            _, line = inspect.getsourcelines(_unwrapped(self.owner))
+        except (OSError, TypeError):
+            return Where(path)
+        return Where(path, line)
 
 
 def marked_levels(item: pytest.Item) -> Iterator[Level]:
@@ -96,9 +79,8 @@ def marked_levels(item: pytest.Item) -> Iterator[Level]:
             if len(levels) > 1:
                 kind = "function" if node is item else type(node).__name__.lower()
                 message = f"two ftgate markers on one {kind}: {node.name}"
-                where = max((level.where for level in levels), key=lambda where: where.line or 0)
                 fix = "Keep one. A marker on the class or the module can give shared keys."
-                raise ConfigError(message, where=where, cure=fix)
+                raise ConfigError(message, where=levels[0].where, cure=fix)
             yield from levels
 
 
@@ -174,18 +156,12 @@ def claimed_name(item: pytest.Item) -> str:
 
 
 def location(item: pytest.Item) -> str:
-    """Return the line of the nearest marker, such as ``tests/test_intents.py:12``.
+    """Return the first line of a test, such as ``tests/test_intents.py:12``.
 
-    It is relative to pytest's rootdir. If the line of the marker is unknown, return that of the
-    test.
+    It is relative to pytest's rootdir.
     """
-    path, first, _ = item.location
-    with suppress(ConfigError):
-        nearest = next(marked_levels(item), None)
-        if nearest is not None and nearest.where.line is not None:
-            file = Path(os.path.relpath(nearest.file, item.config.rootpath))
-            return f"{file.as_posix()}:{nearest.where.line}"
-    return f"{Path(path).as_posix()}:{(first or 0) + 1}"
+    path, line, _ = item.location
+    return f"{Path(path).as_posix()}:{(line or 0) + 1}"
 
 
 def id_of(item: pytest.Item) -> str:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -10,37 +9,15 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate import errors, git, plain
+from pytest_ftgate import errors, plain
 from pytest_ftgate.checks.weaker import Compared, compare
 from pytest_ftgate.config import GateFile, load_gate_file
 from pytest_ftgate.gate.state import sign_of_ci
-
-_SUFFIXES = {".yaml": ".yml", ".yml": ".yaml"}
 
 
 def option_path(config: pytest.Config, text: str) -> Path:
     """Return a path of the command line, relative to the folder where pytest was started."""
     return Path(config.invocation_params.dir, text)
-
-
-def refuse_tracked(state: Path) -> None:
-    """Raise :class:`ConfigError` if git tracks the folder of stored answers.
-
-    Nobody would review answers that arrive in it.
-    """
-    paths: list[str] = []
-    if git.in_repository(state.parent):
-        with suppress(errors.HistoryError):
-            paths = git.git_lines(state.parent, "ls-files", "-z", "--", state.name)
-
-    if paths:
-        folder = errors.shown_path(state)
-        text = f"git tracks {paths[0]}, in the folder of stored answers"
-        fix = (
-            f"Run git rm -r --cached {folder}, and add it to .gitignore. "
-            "To commit answers, use --ftgate-report=recordings:FOLDER."
-        )
-        raise errors.ConfigError(text, where=errors.Where(folder), cure=fix)
 
 
 class Project:
@@ -92,18 +69,12 @@ class Project:
     def gate_file(self, *, required: bool = False) -> GateFile | None:
         """Return the gate file, or None if there is none.
 
-        Raises:
-            ConfigError: the file cannot be read; or it is missing, and ``required`` or there with
-                another suffix.
+        Raises :class:`ConfigError` if it cannot be read, or is ``required`` and missing.
         """
         file = self.load()
-        if file is None and (required or self._other_suffix().is_file()):
+        if file is None and required:
             raise self._missing()
         return file
-
-    def _other_suffix(self) -> Path:
-        """Return the path with the other usual suffix."""
-        return self.path.with_suffix(_SUFFIXES.get(self.path.suffix, self.path.suffix))
 
     def _missing(self) -> errors.ConfigError:
         """Return the error of a missing gate file, with one in another place that may be meant."""
@@ -123,8 +94,7 @@ class Project:
         return errors.ConfigError(text, where=errors.Where(errors.shown_path(self.path)), cure=fix)
 
     def _other_places(self) -> Iterator[Path]:
-        """Yield where the gate file may be instead: beside it, in a folder above, or below."""
-        yield self._other_suffix()
+        """Yield where the gate file may be instead: in a folder above, or below."""
         for folder in self.path.parent.parents:
             yield folder / self.path.name
         for depth in ("*", "*/*"):

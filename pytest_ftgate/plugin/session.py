@@ -153,8 +153,6 @@ class GateSession:
     def _store(self) -> store.Store:
         """Return the store that outlives the session."""
         state = self.project.home / self.config.getini("ftgate_state")
-        # Nobody would review answers that arrive in it.
-        project.refuse_tracked(state)
         return store.Store(state / "predictions.sqlite3")
 
     @cached_property

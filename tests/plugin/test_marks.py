@@ -51,7 +51,7 @@ def test_two_marks_on_one_function_are_an_error(project: Project) -> None:
     project.gate_test(f"{project.mark(margin=0.01)}\ndef test_gate(): pass\n")
     result = project.run()
     result.assert_outcomes(errors=1)
-    assert "test_gate.py:5: two ftgate markers on one function: test_gate" in words(result)
+    assert "test_gate.py:4: two ftgate markers on one function: test_gate" in words(result)
 
 
 def test_unittest_methods_are_judged(project: Project) -> None:

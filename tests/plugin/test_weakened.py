@@ -243,13 +243,6 @@ def test_git_is_asked_once_and_only_where_a_gate_is_judged(
     assert two.run().ret == 0
 
 
-def test_a_state_folder_that_git_tracks(repo: Project) -> None:
-    repo.gate()
-    assert "weakened" not in statuses(repo.gate())
-    git(repo.path, "add", "-f", ".ftgate")
-    mentions(stopped(repo.gate()), ".ftgate/", "git rm -r --cached .ftgate")
-
-
 def test_a_marker_that_loosens_a_required_gate_has_one_cure(repo: Project) -> None:
     """Written into the gate file it would be as loose; a key that is stricter is to be moved."""
     looser = TEST.replace("'support'", "'support', margin=0.01, confidence=0.99")
