@@ -272,7 +272,7 @@ _TABLE = (
         "decides",
         "free",
         "A part of the test set got significantly worse than max_drop, corrected for the number of "
-        "parts and baselines; what is significant without that correction alone is a warning.",
+        "parts and baselines.",
     ),
     CheckName(
         "hypothesis",

@@ -1,7 +1,7 @@
 """The rules for guards and slices: other test sets, and parts of the gate's, must not get worse."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from pytest_ftgate.checks.answers import complete_checks
@@ -22,20 +22,17 @@ from pytest_ftgate.runs.measure import (
     measure_run,
     score_run,
 )
-from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import (
-    EXCERPT,
     NAMED,
     cut,
     plural,
-    printable,
     show_amount,
     show_difference,
     show_percent,
     show_value,
 )
 
-_WORST_LAST: tuple[Status, ...] = ("pass", "warning", "inconclusive", "fail")
+_WORST_LAST: tuple[Status, ...] = ("pass", "inconclusive", "fail")
 
 
 def judge_drop(
@@ -54,27 +51,21 @@ def judge_drop(
     Source: R. L. Berger, Technometrics 24 (1982) 295-300.
     """
 
-    def compare(role: str, confidence: float) -> Comparison:
-        return compare_scored(
+    results = []
+    for role in best_first(baselines):
+        comparison = compare_scored(
             baselines[role],
             candidate,
             margin=margin_of(tolerance),
             evidence="proven" if tolerance.proven else "observed",
-            confidence=confidence,
+            confidence=tolerance.confidence,
             groups=groups,
         )
-
-    results = []
-    for role in best_first(baselines):
-        comparison = compare(role, tolerance.confidence)
         verdict: Status = comparison.status
-        uncorrected = tolerance.uncorrected
-        if uncorrected is not None and not (comparison.reached or _is_worse(comparison)):
-            # Some of many slices are worse by chance: warn only if this one is significantly worse
-            # without the correction for their number.
+        upper = comparison.upper_bound
+        # Some of many slices are worse by chance.
+        if not tolerance.proven and not (upper is not None and upper < 0):
             verdict = "pass"
-            if _is_worse(compare(role, uncorrected)):
-                verdict = "warning"
 
         result = replace(
             facts,
@@ -87,11 +78,6 @@ def judge_drop(
         )
         results.append(result)
     return max(results, key=_badness)
-
-
-def _is_worse(comparison: Comparison) -> bool:
-    """Return whether the candidate is significantly worse."""
-    return comparison.upper_bound is not None and comparison.upper_bound < 0
 
 
 def _badness(result: PartResult) -> tuple[int, float]:
@@ -140,27 +126,24 @@ def check_free(gate: Context) -> Iterator[Check]:
     for guard in gate.parts.guards:
         yield from _leaked(guard)
         yield from _too_small(guard)
-        yield from _unanswered(gate, guard)
-    yield from _ids_in_two(gate)
 
 
 def _left_out_slices(gate: Context) -> Iterator[Check]:
-    """Name the slices that are not judged; a warning where that is not only for their size."""
-    left_out = [slice_ for slice_ in gate.parts.slices if slice_.note is not None]
+    """Name the slices that are not judged; it is a warning where none is."""
+    left_out = []
+    for slice_ in gate.parts.slices:
+        if slice_.note is not None:
+            left_out.append(f"{slice_}: {slice_.note}")
     if not left_out:
         return
 
-    none_judged = len(left_out) == len(gate.parts.slices)
-    message = f"not judged: {_named([f'{slice_}: {slice_.note}' for slice_ in left_out])}"
+    message = f"not judged: {_named(left_out)}"
     status: Status = "note"
-    advice = "Add test examples of these slices."
-    if none_judged:
+    if len(left_out) == len(gate.parts.slices):
         status = "warning"
         message = f"no slice is judged; {message}"
-    if not all(slice_.is_small for slice_ in left_out):
-        status = "warning"
-        advice = "Use a metric that has a value on every slice."
     source = gate.source("slices.fields")
+    advice = "Add test examples of these slices."
     yield Check("slices", status, message, len(left_out), source=source, advice=advice)
 
 
@@ -194,45 +177,6 @@ def _too_small(guard: Guard) -> Iterator[Check]:
     advice = f"Add {plural(size.needed - size.have, f'more {size.unit}')} to the guard."
     numbers = {"observed": size.have, "required": size.needed}
     yield guard.check("inconclusive", message, **numbers, advice=advice)
-
-
-def _unanswered(gate: Context, guard: Guard) -> Iterator[Check]:
-    """Check that recorded models answer every example."""
-    for role, model in gate.models.items():
-        is_forgiven = role == "candidate" and gate.config.missing_answers == "wrong"
-        if model.ids is None or is_forgiven:
-            continue
-        missing = [example.name for example in guard.test if example.id not in model.ids]
-        if missing:
-            message = f"{called(role, model.name)} has no recorded answer for {len(missing):,} of "
-            message += f"{plural(len(guard.test), 'example')}, "
-            message += f"first {printable(missing[0], EXCERPT)}"
-            advice = "Record the answers to the guard's examples in the same file."
-            yield guard.check("error", message, advice=advice)
-
-
-def _ids_in_two(gate: Context) -> Iterator[Check]:
-    """Refuse an id of different inputs in two test sets: recorded answers are joined by id."""
-    # Only recorded answers are joined by id.
-    if all(model.ids is None for model in gate.models.values()):
-        return
-
-    first = {example.id: (example.input, "the test set") for example in gate.test}
-    for guard in gate.parts.guards:
-        for row, example in enumerate(guard.test):
-            known_input, place = first.setdefault(
-                example.id, (example.input, f"guard {guard.name}")
-            )
-            if known_input == example.input:
-                continue
-
-            shown_id = printable(example.id, EXCERPT)
-            message = f"the id {shown_id} belongs to another example in {place}, "
-            message += "but recorded answers are joined by id"
-            advice = "Give the guard's examples unique ids, and record their answers under these."
-            source = str(guard.test.where(row))
-            yield guard.check("error", message, source=source, advice=advice)
-            break
 
 
 def _named(names: Sequence[str]) -> str:
@@ -353,32 +297,8 @@ def _guard_check(gate: Context, guard: Guard, result: PartResult) -> Check:
 # --- slices ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    """What is said of all slices of one status, and what to do."""
-
-    status: Status
-    sentence: str
-    advice: str | None = None
-
-
-_OUTCOMES = (
-    _Outcome(
-        "fail",
-        "dropped beyond the limit",
-        "Add training examples like the broken ones in these slices.",
-    ),
-    _Outcome(
-        "warning",
-        "dropped beyond the limit, perhaps by chance among many slices",
-        "Add test examples of these slices.",
-    ),
-    _Outcome("pass", "show no significant drop beyond the limit"),
-)
-
-
 def check_fields(gate: Context) -> Found:
-    """Judge each slice, the worst change first; one check for each status.
+    """Judge each slice, the worst change first.
 
     Raise :class:`MetricError` if a metric is undefined for the answers on a slice.
     """
@@ -389,12 +309,8 @@ def check_fields(gate: Context) -> Found:
     groups = gate.groups
     results = [_judge_slice(gate, tolerance, slice_, groups) for slice_ in gate.parts.slices]
     results.sort(key=_worst_first)
-    checks: list[Check] = []
-    for outcome in _OUTCOMES:
-        slices = [result for result in results if result.verdict == outcome.status]
-        is_told = outcome.status == "pass" and checks
-        if slices and not is_told:
-            checks.append(_slices_check(gate, tolerance, slices, outcome))
+    judged = [result for result in results if result.verdict is not None]
+    checks = [_slices_check(gate, tolerance, judged)] if judged else []
     return Found({"slices": tuple(results[:MOST_ROWS])}, checks)
 
 
@@ -450,26 +366,25 @@ def _score(slice_: Slice, measured: Measured, deciding: str) -> Scored:
     return slice_.metric.score(expected, repeats)
 
 
-def _slices_check(
-    gate: Context,
-    tolerance: Tolerance,
-    slices: Sequence[PartResult],
-    outcome: _Outcome,
-) -> Check:
+def _slices_check(gate: Context, tolerance: Tolerance, judged: Sequence[PartResult]) -> Check:
+    """Return the check of all slices that are judged, which names those that got worse."""
+    worse = [result for result in judged if result.verdict == "fail"]
     changes = []
-    for result in slices:
+    for result in worse or judged[:1]:
         change = show_difference(result.gain, share=gate.share) + _of_role(result.against)
         changes.append(f"{cut(result.name)} {change} ({plural(result.n or 0, 'example')})")
 
-    limit = drop_limit(tolerance.max_drop, share=gate.share)
-    if outcome.status == "pass":
-        losses = f"worst {changes[0]}"
-    else:
-        limit += f", {show_percent(tolerance.confidence)} confidence each"
-        losses = _named(changes)
+    limit = f"{drop_limit(tolerance.max_drop, share=gate.share)}, "
+    limit += f"{show_percent(tolerance.confidence)} confidence each"
+    slices = plural(len(judged), "slice")
+    fields = {**_limit(gate, "slices"), "observed": judged[0].gain}
+    if worse:
+        message = (
+            f"{len(worse):,} of {slices} dropped beyond the limit ({limit}): {_named(changes)}"
+        )
+        advice = "Add training examples like the broken ones in these slices."
+        fields["observed"] = worse[0].gain
+        return Check("slices", "fail", message, **fields, advice=advice)
 
-    judged = sum(slice_.note is None for slice_ in gate.parts.slices)
-    count = f"{len(slices):,} of {plural(judged, 'slice')}"
-    message = f"{count} {outcome.sentence} ({limit}): {losses}"
-    fields = {**_limit(gate, "slices"), "observed": slices[0].gain, "advice": outcome.advice}
-    return Check("slices", outcome.status, message, **fields)
+    message = f"no significant drop beyond the limit in {slices} ({limit}): worst {changes[0]}"
+    return Check("slices", "pass", message, **fields)

@@ -21,21 +21,13 @@ class Tolerance(NamedTuple):
     Attributes:
         max_drop: how much worse than the baseline the candidate may be, in the metric's unit.
         confidence: one-sided, and corrected where several drops are judged at once.
-        uncorrected: of slices, the confidence before that correction. None where the drop must be
-            proven to be within the limit.
+        proven: the lower bound of the gain must be within the limit. Otherwise, as for slices, a
+            measured drop beyond the limit fails only where the upper bound is below 0.
     """
 
     max_drop: float
     confidence: float
-    uncorrected: float | None = None
-
-    @property
-    def proven(self) -> bool:
-        """Return whether the lower bound of the gain must be within the limit.
-
-        Otherwise a measured drop beyond the limit fails only where the upper bound is below 0.
-        """
-        return self.uncorrected is None
+    proven: bool = True
 
 
 def margin_of(tolerance: Tolerance) -> float:
@@ -128,7 +120,6 @@ class Slice:
         rows: their indices in the test set.
         metric: the deciding metric, built for their labels if it is an average over labels.
         note: why the slice is not judged; None where it is.
-        is_small: whether it is not judged because it has too few examples.
     """
 
     field: str
@@ -136,7 +127,6 @@ class Slice:
     rows: tuple[int, ...]
     metric: Metric
     note: str | None = None
-    is_small: bool = False
 
     def __str__(self) -> str:
         field = printable(self.field, EXCERPT)

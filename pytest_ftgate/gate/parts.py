@@ -158,7 +158,7 @@ def _slice_tolerance(
         # The more slices count, the stricter the level, and the fewer of them can fail at it.
         number += 1
         confidence = corrected_confidence(config.confidence, number * len(config.baselines))
-        tolerance = Tolerance(spec.max_drop, confidence, uncorrected=config.confidence)
+        tolerance = Tolerance(spec.max_drop, confidence, proven=False)
         judged_slices = _without_small(slices, test, tolerance)
         can_fail = sum(slice_.note is None for slice_ in judged_slices)
     return tolerance
@@ -172,6 +172,6 @@ def _without_small(slices: Iterable[Slice], test: DataSet, tolerance: Tolerance)
         size = size_of(slice_.metric, groups, tolerance)
         if slice_.note is None and size.have < size.needed:
             note = f"too few {size.unit}s ({size.have:,} of {size.needed:,} required)"
-            slice_ = replace(slice_, note=note, is_small=True)
+            slice_ = replace(slice_, note=note)
         noted.append(slice_)
     return noted

@@ -39,17 +39,12 @@ def test_recorded_models_without_the_guards_predictions(project: Project) -> Non
     guard_set(project, 100)
     project.predictions("base.jsonl", 100, prefix="g", add=True)
     project.predictions("ft.jsonl", 98, prefix="g", add=True)
-    finding = stopped(judged(project))
+    finding = stopped(judged(project), called=True)
     assert finding["name"] == "guards.general"
     mentions(finding, "ft.jsonl", "2 of 100", "general.jsonl:99")
     gate = judged(project, {"max_drop": 0.1}, missing_answers="wrong")
     assert (gate["verdict"], gate["guards"][0]["candidate"]) == ("pass", 0.98)
     assert check(gate, "guards.general")["status"] == "warning"
-
-    guard_set(project, 60, prefix="t")  # one id for two examples
-    finding = stopped(judged(project, {"max_drop": 0.3}))
-    assert finding["name"] == "guards.general"
-    mentions(finding, "t0")
 
 
 def test_a_guard_holds_against_every_baseline(project: Project) -> None:
@@ -158,7 +153,7 @@ def by_value(gate: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {slice_result["value"]: slice_result for slice_result in gate["slices"]}
 
 
-@pytest.mark.parametrize(("n_slices", "observed"), [(1, "fail"), (20, "warning")])
+@pytest.mark.parametrize(("n_slices", "observed"), [(1, "fail"), (20, "pass")])
 def test_of_many_slices_one_unlucky_one_is_no_alarm(
     project: Project, n_slices: int, observed: str
 ) -> None:
@@ -173,7 +168,7 @@ def test_of_many_slices_one_unlucky_one_is_no_alarm(
     [
         (25, 25, "fail", 0.975),
         (25, 5, "fail", 0.975),
-        (25, 4, "warning", 0.975),
+        (25, 4, "pass", 0.975),
         (6, 6, "fail", 0.975),
         (5, 5, None, 0.975),  # it could fail if it were the only slice
         (4, 4, None, 0.95),  # it could never fail, and does not count
@@ -214,7 +209,6 @@ def test_a_slice_without_the_label_that_the_metric_is_about_is_said(project: Pro
             project, 80, range(1, 10, 2), (), lambda i: "en" if i < 40 else "de", expected, **keys
         )
     )
-    assert check(gate, "slices")["status"] == "warning"
     mentions(check(gate, "slices"), "lang=de", "f1")
 
 

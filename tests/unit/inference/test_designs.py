@@ -113,9 +113,9 @@ def test_raters_with_a_taste_of_their_own_seldom_pass_an_equal_candidate(raters,
 
 
 @pytest.mark.simulation
-def test_slices_of_a_candidate_that_lost_nowhere_seldom_fail_and_not_often_warn():
+def test_slices_of_a_candidate_that_lost_nowhere_seldom_fail():
     """Five slices of 30, in each of which both models are equally good and differ on 16 %."""
-    tolerance = Tolerance(0.03, corrected_confidence(0.95, 5), uncorrected=0.95)
+    tolerance = Tolerance(0.03, corrected_confidence(0.95, 5), proven=False)
     part, seen = PartResult("part", "accuracy", 0.03), {}
 
     def status(rng):
@@ -134,7 +134,6 @@ def test_slices_of_a_candidate_that_lost_nowhere_seldom_fail_and_not_often_warn(
         return seen[won, lost]
 
     assert not exceeds(rate(lambda rng: "fail" in [status(rng) for _ in range(5)]), ALPHA)
-    assert rate(lambda rng: "warning" in [status(rng) for _ in range(5)]) <= 0.25
 
 
 @pytest.mark.simulation
