@@ -11,7 +11,6 @@ from pytest_ftgate.data.lines import read_text
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import ConfigError, DataError, shown_path
 from pytest_ftgate.metrics.json_differences import shown_place
-from pytest_ftgate.metrics.json_values import JsonRules
 from pytest_ftgate.metrics.options import Options, needed, within_limit, without_fence
 from pytest_ftgate.metrics.protocol import (
     Answers,
@@ -111,7 +110,6 @@ def build(options: Options) -> Format:
 # --- JSON Schema, which is checked before any call, without network access ------------------------
 
 _KEY = "json_schema"
-_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
 def first_error(validator: Any, value: Any) -> str | None:
@@ -120,16 +118,9 @@ def first_error(validator: Any, value: Any) -> str | None:
 
     try:
         error = best_match(validator.iter_errors(value))
-    except RecursionError:
-        return "nested too deeply"
-    except ArithmeticError:
-        # an integer is divided that is too large for a float
-        return "a number that is too large"
-
-    if error is None:
-        return None
-
-    return f"{shown_place(error.absolute_path)}: {error.message}"
+    except (RecursionError, ArithmeticError):
+        return "nested too deeply, or a number that is too large"
+    return None if error is None else f"{shown_place(error.absolute_path)}: {error.message}"
 
 
 def read_schema(options: Options) -> Any:
@@ -148,104 +139,56 @@ def read_schema(options: Options) -> Any:
         try:
             schema = parse_json(read_text(schema))
         except (DataError, ValueError) as error:
-            problem = error.what if isinstance(error, DataError) else f"not JSON: {error}"
-            advice = getattr(error, "cure", None) or "Name a file that contains a JSON Schema."
-            raise _error(options, f"{place}: {problem}", advice) from None
+            problem = getattr(error, "what", f"not JSON: {error}")
+            raise _error(options, f"{place}: {problem}") from None
 
     if not isinstance(schema, Mapping) or not schema:
-        state = "empty" if schema in ({}, [], "", None) else "not a mapping"
-        raise _error(
-            options,
-            f"{place} is {state}",
-            "Write a JSON Schema as a mapping, or the path of its file.",
-        )
+        raise _error(options, f"{place} must be a mapping that is not empty")
 
     needed(options, "jsonschema", key=_KEY)
     return _validator(options, dict(schema), place)
 
 
-def _error(options: Options, problem: str, advice: str, evidence: str | None = None) -> ConfigError:
-    return options.error(problem, key=_KEY, evidence=evidence, cure=advice)
+def _error(options: Options, problem: str, advice: str | None = None) -> ConfigError:
+    cure = advice or "Write a JSON Schema as a mapping, or the path of its file."
+    return options.error(problem, key=_KEY, cure=cure)
 
 
 def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
-    from jsonschema import Draft3Validator, Draft202012Validator, SchemaError, validators
+    from jsonschema import Draft202012Validator, SchemaError, validators
     from jsonschema_specifications import REGISTRY
-    from referencing import Resource, jsonschema
+    from referencing.jsonschema import specification_with
 
-    dialect = schema.get("$schema")
-    validator = Draft202012Validator if dialect is None else None
-    if isinstance(dialect, str):
-        validator = validators.validator_for(schema, default=None)
-    if validator is None or validator is Draft3Validator:
-        raise _error(
-            options,
-            f"{place} has an unknown dialect: $schema is {dialect!r}",
-            "Use https://json-schema.org/draft/2020-12/schema.",
-        )
-
+    validator = validators.validator_for(schema, default=Draft202012Validator)
     try:
         validator.check_schema(schema)
-        resource = Resource.from_contents(schema, default_specification=jsonschema.DRAFT202012)
-        resolver = REGISTRY.with_resource("", resource).crawl().resolver_with_root(resource)
-        outside = next(_dangling(resource, resolver, set()), None)
     except SchemaError as error:
-        error_place = shown_place(error.absolute_path)
-        raise _error(
-            options,
-            f"{place} is not a valid JSON Schema: {error_place}: {error.message}",
-            "Correct the schema.",
-        ) from None
-    except RecursionError:
-        raise _error(options, f"{place} is nested too deeply", "Write a flatter schema.") from None
+        problem = f"{shown_place(error.absolute_path)}: {error.message}"
+        raise _error(options, f"{place} is not a valid JSON Schema: {problem}") from None
 
+    dialect = validator.ID_OF(validator.META_SCHEMA)
+    resource = specification_with(dialect).create_resource(schema)
+    resolver = REGISTRY.with_resource("", resource).crawl().resolver_with_root(resource)
+    outside = next(_dangling(resource, resolver), None)
     if outside is not None:
         raise _error(
             options,
             f"{place} refers to {outside!r}, which is not in the schema",
-            "Put the referenced schema under $defs.",
-            "Schemas are not fetched from the network or other files.",
+            "Put the referenced schema under $defs: schemas are not fetched.",
         )
 
-    extended = validators.extend(validator, {"uniqueItems": _unique_items})
-    return extended(schema, registry=REGISTRY, format_checker=validator.FORMAT_CHECKER)
+    return validator(schema, registry=REGISTRY, format_checker=validator.FORMAT_CHECKER)
 
 
-def _unique_items(
-    validator: Any,
-    unique: Any,
-    instance: Any,
-    schema: Any,  # noqa: ARG001
-) -> Iterator[Any]:
-    """Check uniqueItems in linear time; jsonschema takes quadratic time for lists of objects."""
-    from jsonschema.exceptions import ValidationError
+def _dangling(resource: Any, resolver: Any) -> Iterator[str]:
+    """Yield the unresolved references of a schema and of its subschemas."""
+    from referencing.exceptions import Unresolvable
 
-    if unique and validator.is_type(instance, "array"):
-        keys = set(map(JsonRules().key, instance))
-        if len(keys) < len(instance):
-            yield ValidationError("contains an item twice")
-
-
-def _dangling(resource: Any, resolver: Any, seen: set[int]) -> Iterator[str]:
-    """Yield the unresolved references of a schema, its subschemas, and the schemas it refers to."""
-    from referencing import exceptions, jsonschema
-
-    if id(resource.contents) in seen or not isinstance(resource.contents, Mapping):
-        return
-
-    seen.add(id(resource.contents))
-
-    for keyword in _REFERENCES:
-        reference = resource.contents.get(keyword)
-        if not isinstance(reference, str):
-            continue
+    if isinstance(resource.contents, Mapping) and "$ref" in resource.contents:
         try:
-            resolved = resolver.lookup(reference)
-        except exceptions.Unresolvable:
-            yield reference
-        else:
-            target = resource.from_contents(resolved.contents, jsonschema.DRAFT202012)
-            yield from _dangling(target, resolved.resolver, seen)
+            resolver.lookup(resource.contents["$ref"])
+        except Unresolvable:
+            yield resource.contents["$ref"]
 
     for subresource in resource.subresources():
-        yield from _dangling(subresource, resolver.in_subresource(subresource), seen)
+        yield from _dangling(subresource, resolver.in_subresource(subresource))

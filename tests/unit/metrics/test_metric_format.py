@@ -79,8 +79,8 @@ RULES = [  # options, answers that hold, answers that do not with what is said o
       json.dumps({"intent": "\x1b[31m::error::" + "x" * 5000}): "$.intent",
       json.dumps({"intent": "light", "tags": list(range(200_000))}): ""}),
     ({"json_schema": {"uniqueItems": True}},
-     ['[1, true, "1", [0], [false]]', "5", json.dumps([{"a": i} for i in range(20_000)])],
-     {"[1, true, 1.0]": "$ twice", '[{"a": [1]}, {"a": [1.0]}]': "$ twice"}),
+     ['[1, true, "1", [0], [false]]', "5", json.dumps([{"a": i} for i in range(200)])],
+     {"[1, true, 1.0]": "$ unique", '[{"a": [1]}, {"a": [1.0]}]': "$ unique"}),
     ({"json_schema": {"uniqueItems": False}}, ["[1, 1]"], {}),
     ({"json_schema": {"type": "string"}}, ['"text"'], {"text": ""}),
     ({"json_schema": TREE}, ["[[[]]]"], {"[" * 900 + "]" * 900: "deep"}),
@@ -137,7 +137,7 @@ def test_a_schema_holds_where_jsonschema_says_so(value):
 
 @pytest.mark.parametrize(
     ("content", "word"),
-    [("{", "JSON"), ("[]", "empty"), ('{"type": "strng"}', "$.type"), (None, "no such file")],
+    [("{", "JSON"), ("[]", "mapping"), ('{"type": "strng"}', "$.type"), (None, "no such file")],
 )
 def test_a_schema_comes_from_a_file(tmp_path, content, word):
     path = tmp_path / "s.json"
