@@ -108,7 +108,7 @@ class ExactMatch(TextMetric):
         return None if value is ABSENT else self._as_json(value)
 
 
-_ASCII_WORD = re.compile("[a-z0-9]+")
+_NO_WORD = re.compile(r"[\W_]")
 
 
 def words(text: str) -> list[str]:
@@ -117,26 +117,13 @@ def words(text: str) -> list[str]:
     In scripts without spaces each letter is a word. For ASCII these are the tokens of rouge-score.
     A text without such a run is a single word, stripped.
     """
-    if text.isascii():
-        return _ASCII_WORD.findall(text.lower()) or [text.lower().strip()]
-
     composed = unicodedata.normalize("NFC", text).lower()
-    runs = [""]
-    for character in composed:
-        category = unicodedata.category(character)[0]
-        if category not in "LNM":
-            runs.append("")
-        elif category == "M" or _continues(runs[-1], character, category):
-            runs[-1] += character
-        else:
-            runs.append(character)
-    return list(filter(None, runs)) or [composed.strip()]
+    spaced = _NO_WORD.sub(_mark_or_space, composed)
+    return _UNSPACED.sub(r" \g<0> ", spaced).split() or [composed.strip()]
 
 
-def _continues(word: str, character: str, category: str) -> bool:
-    """Return whether a letter or digit belongs to the word before it."""
-    is_unspaced = category == "L" and _UNSPACED.match(character)
-    return not is_unspaced and not _UNSPACED.match(word)
+def _mark_or_space(match: re.Match[str]) -> str:
+    return match[0] if unicodedata.category(match[0]).startswith("M") else " "
 
 
 def f_measure(n_common: int, n_expected: int, n_answered: int) -> float:
