@@ -211,20 +211,15 @@ def read_rules(
     chosen: Any = options.choice("lists", lists)
     texts = {}
     for name, value in _by_field(options, "normalize", names).items():
-        texts[name] = options.steps(value, "a list of them, or a mapping of fields to them")
+        texts[name] = options.steps(value)
 
     tolerance = _by_field(options, "tolerance", names)
     for amount in tolerance.values():
         if not is_finite(amount) or amount < 0:
-            shown = repr(amount) if is_number(amount) else kind_of(amount)
-            raise options.error(
-                f"tolerance is {shown}",
-                key="tolerance",
-                cure="Write a number of at least 0, or a mapping of fields to numbers.",
-            )
+            expected = "a number of at least 0, or a mapping of fields to such numbers"
+            raise options.wrong("tolerance", amount, expected)
 
-    positive = {name: amount for name, amount in tolerance.items() if amount}
-    return JsonRules(texts, positive, chosen)
+    return JsonRules(texts, tolerance, chosen)
 
 
 def _by_field(options: Options, key: str, names: Collection[str]) -> Mapping[str, Any]:

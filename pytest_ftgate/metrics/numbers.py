@@ -19,7 +19,7 @@ NAMES = ("within", "absolute_error")
 
 _NUMBER = re.compile(
     r"[^\w\s.+-]?\s*"
-    r"([+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][+-]?\d{1,3})?)"
+    r"([+-]?(?=\.?\d)(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][+-]?\d{1,3})?)"
     r"\s*[^\w\s.]?\.?"
 )
 """A number between signs of a currency and a unit, such as ``$1,200``."""
@@ -75,12 +75,7 @@ def number_in(text: str) -> Fraction | None:
         return None
 
     digits = match[1].replace(",", "")
-    try:
-        is_finite = math.isfinite(float(digits))
-    except ValueError:
-        # a sign without digits
-        return None
-    return Fraction(digits) if is_finite else None
+    return Fraction(digits) if math.isfinite(float(digits)) else None
 
 
 @dataclass(frozen=True)
@@ -166,19 +161,16 @@ def _within(options: Options) -> Within:
     reading = labels.read_part(options)
     keys = [key for key in ("tolerance", "relative") if key in options.spec.options]
     if len(keys) != 1:
-        what = f"within needs {'only one' if keys else 'one'} of tolerance and relative"
         cure = (
             "Write tolerance: 0.5 for a difference of at most 0.5, or relative: 0.01 for one of "
             "at most 1 %."
         )
-        raise options.error(what, key=keys[-1] if keys else None, cure=cure)
+        raise options.error("within needs tolerance or relative, and not both", cure=cure)
 
     (key,) = keys
     allowed = options.number(key)
-    if allowed < 0:
-        what = f"{key} is {show_number(allowed)}"
-        raise options.error(what, key=key, cure="Write a number of at least 0.")
-
+    if allowed is None or allowed < 0:
+        raise options.wrong(key, allowed, "a number of at least 0")
     return Within(reading, Fraction(repr(allowed)), relative=key == "relative")
 
 
@@ -186,13 +178,12 @@ def _absolute_error(options: Options) -> AbsoluteError:
     options.allow("pattern", "json_field", "low", "high")
     reading = labels.read_part(options)
     cure = "Write the least and the greatest number that may be expected: low: 0, high: 100."
-    missing = [key for key in ("low", "high") if key not in options.spec.options]
-    if missing:
-        what = f"absolute_error needs {' and '.join(missing)}: without bounds no gain can be shown"
-        raise options.error(what, cure=cure)
-
     low = options.number("low")
     high = options.number("high")
+    if low is None or high is None:
+        what = "absolute_error needs low and high: without bounds no gain can be shown"
+        raise options.error(what, cure=cure)
+
     if low >= high:
         what = f"low {show_number(low)} is not below high {show_number(high)}"
         raise options.error(what, key="low", cure=cure)

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from pytest_ftgate.config import MetricSpec
 from pytest_ftgate.data import Example, expected_text
-from pytest_ftgate.errors import ConfigError, MetricError, combined
-from pytest_ftgate.text import EXCERPT, kind_of, listed, nearest, printable
+from pytest_ftgate.errors import ConfigError, MetricError
+from pytest_ftgate.text import EXCERPT, excerpt, listed, nearest, printable
 
 # --- normalization of texts before they are compared ----------------------------------------------
 
@@ -101,13 +101,10 @@ def without_fence(answer: str) -> str:
 
 def did_you_mean(word: str, names: Collection[str]) -> str:
     """Return the cure for an unknown name: the nearest valid name, or all valid names."""
-    return suggested(word, names, f"Valid names: {listed(names, at_most=40)}.")
-
-
-def suggested(word: str, names: Collection[str], otherwise: str) -> str:
-    """Return the question whether the nearest name is meant; if none is near, ``otherwise``."""
     near = nearest(word, names)
-    return otherwise if near is None else f"Did you mean {near!r}?"
+    if near is None:
+        return f"Valid names: {listed(names, at_most=40)}."
+    return f"Did you mean {near!r}?"
 
 
 @dataclass(frozen=True)
@@ -137,39 +134,21 @@ class Options:
         return ConfigError(what, where=self.spec.source.where(key), evidence=evidence, cure=cure)
 
     def allow(self, *keys: str) -> None:
-        """Raise one error for all options that the metric does not have."""
-        problems = []
+        """Raise an error for an option that the metric does not have."""
         for key in self.spec.options:
             if key not in keys:
-                # pos_label is no misspelt "labels"
-                similar = () if key == "pos_label" else keys
-                advice = suggested(key, similar, f"Its options are: {listed(keys)}.")
                 problem = f"{self.metric} has no option {key!r}"
-                problems.append(self.error(problem, key=key, cure=advice))
-
-        if problems:
-            raise combined(problems)
+                raise self.error(problem, key=key, cure=did_you_mean(key, keys))
 
     def normalization(self, otherwise: Collection[str] = ()) -> Normalization:
         """Return the steps of ``normalize``; where it is absent, those of ``otherwise``."""
-        if "normalize" not in self.spec.options:
-            return Normalization(frozenset(otherwise))
-        return self.steps(self.spec.options["normalize"], "or a list of them")
+        return self.steps(self.spec.options.get("normalize", list(otherwise)))
 
-    def steps(self, value: Any, alternatives: str) -> Normalization:
+    def steps(self, value: Any) -> Normalization:
         """Return the steps that a value of ``normalize`` names; it may be a name or a list."""
         names = [value] if isinstance(value, str) else value
-        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-            expected = f"one of {', '.join(STEPS)}, {alternatives}"
-            raise self.wrong_type("normalize", value, expected)
-
-        for name in names:
-            if name not in STEPS:
-                raise self.error(
-                    f"unknown step {name!r} in normalize",
-                    key="normalize",
-                    cure=did_you_mean(name, STEPS),
-                )
+        if not isinstance(names, list | tuple) or not all(name in STEPS for name in names):
+            raise self.wrong("normalize", value, f"one of {', '.join(STEPS)}, or a list of them")
         return Normalization(frozenset(names))
 
     def pattern(self) -> re.Pattern[str] | None:
@@ -192,18 +171,7 @@ class Options:
 
     def json_field(self) -> tuple[str, ...]:
         text = self.text("json_field")
-        if text is None:
-            return ()
-
-        names = tuple(text.split("."))
-        if not all(map(str.strip, names)):
-            raise self.error(
-                f"json_field {text!r} has an empty part",
-                key="json_field",
-                cure="Separate the names with dots, for example result.label.",
-            )
-
-        return names
+        return () if text is None else tuple(text.split("."))
 
     def label(self, key: str) -> str | None:
         """Return one label as text, as it is in the data: ``1`` is "1", ``true`` is "true"."""
@@ -211,13 +179,8 @@ class Options:
         return None if value is None else expected_text(value)
 
     def labels(self, key: str, noun: str = "labels") -> tuple[str, ...] | None:
-        labels = self.read(key, _is_filled_list, f"a list of {noun}")
-        if labels is None:
-            return None
-        for label in labels:
-            if not _is_label(label):
-                raise self.wrong_type(key, label, "a label")
-        return tuple(map(expected_text, labels))
+        labels = self.read(key, _are_labels, f"a list of {noun}")
+        return None if labels is None else tuple(map(expected_text, labels))
 
     def flag(self, key: str) -> bool:
         return bool(self.read(key, lambda value: isinstance(value, bool), "true or false"))
@@ -231,7 +194,7 @@ class Options:
             return None
         value = self.spec.options[key]
         if not fits(value):
-            raise self.wrong_type(key, value, expected)
+            raise self.wrong(key, value, expected)
         return value
 
     def text(self, key: str) -> str | None:
@@ -240,35 +203,19 @@ class Options:
 
     def choice(self, key: str, names: Sequence[str]) -> str:
         """Return an option that must be one of the names; the first is the default."""
-        if key not in self.spec.options:
-            return names[0]
+        chosen: str = self.read(key, names.__contains__, f"one of {', '.join(names)}") or names[0]
+        return chosen
 
-        value: Any = self.spec.options[key]
-        if not isinstance(value, str):
-            raise self.wrong_type(key, value, f"one of {', '.join(names)}")
-        if value not in names:
-            raise self.error(
-                f"unknown value {value!r} of {key}", key=key, cure=did_you_mean(value, names)
-            )
-
-        return value
-
-    def number(self, key: str) -> float:
-        """Return a finite number; the option must be there."""
-        number: float = self.read(key, _is_finite, "a finite number")
+    def number(self, key: str) -> float | None:
+        number: float | None = self.read(key, _is_finite, "a finite number")
         return number
 
     def count(self, key: str) -> int | None:
         count: int | None = self.read(key, _is_count, "a whole number above 0")
         return count
 
-    def wrong_type(self, key: str, value: Any, expected: str) -> ConfigError:
-        shown = kind_of(value)
-        if is_number(value):
-            shown = str(value)
-        elif value in ("", [], ()):
-            shown = "empty"
-        return self.error(f"{key} is {shown}", key=key, cure=f"Write {expected}.")
+    def wrong(self, key: str, value: Any, expected: str) -> ConfigError:
+        return self.error(f"{key} is {excerpt(repr(value))}", key=key, cure=f"Write {expected}.")
 
 
 def is_number(value: Any) -> bool:
@@ -288,22 +235,18 @@ def _is_label(value: Any) -> bool:
     return isinstance(value, str | int | float)
 
 
-def _is_filled_list(value: Any) -> bool:
-    return isinstance(value, list | tuple) and bool(value)
+def _are_labels(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(map(_is_label, value))
 
 
 def needed(options: Options, module: str, *, key: str | None = None) -> Any:
     """Return a module of an optional library that a metric, or its option ``key``, needs."""
-    library = module.partition(".")[0]
     try:
-        import_module(library)
         return import_module(module)
     except ImportError as error:
-        is_absent = isinstance(error, ModuleNotFoundError) and error.name == library
-        state = "is not installed" if is_absent else "cannot be imported"
-        subject = key or f"the metric {options.metric}"
+        library = module.partition(".")[0]
         raise options.error(
-            f"{subject} needs {library}, which {state}",
+            f"{key or options.metric} needs {library}, which is not installed",
             key=key,
             evidence=str(error),
             cure=f"pip install {library}",
@@ -330,15 +273,10 @@ def within_limit(subject: str, work: Callable[[], _T], text: str) -> _T:
 
     Python's regular expressions check for signals while they search, so a timer can end them. It is
     the virtual timer, which test runners and timeout plugins do not use. There is no limit where
-    signals are not available: outside the main thread, on Windows, or if other code uses the timer.
+    signals are not available: outside the main thread, and on Windows.
     """
-    if (
-        not hasattr(signal, "setitimer")
-        or threading.current_thread() is not threading.main_thread()
-        or signal.getitimer(signal.ITIMER_VIRTUAL)[0] != 0
-        # a handler that Python did not set cannot be restored
-        or signal.getsignal(signal.SIGVTALRM) is None
-    ):
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or not hasattr(signal, "setitimer"):
         return work()
 
     handler = signal.signal(signal.SIGVTALRM, _out_of_time)

@@ -204,7 +204,7 @@ def build(options: Options) -> ToolCallMetric:
 def _argument_rules(options: Options, names: Collection[str]) -> JsonRules:
     written = options.spec.options.get("arguments", {})
     if not isinstance(written, Mapping):
-        raise options.wrong_type("arguments", written, f"a mapping of {', '.join(_ARGUMENTS)}")
+        raise options.wrong("arguments", written, f"a mapping of {', '.join(_ARGUMENTS)}")
     inner = replace(options, spec=replace(options.spec, options=dict(written)))
     inner.allow(*_ARGUMENTS)
     return read_rules(inner, names)
