@@ -1,6 +1,7 @@
 """The package is written for a reader: few things a line, names that say what they hold."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest_ftgate
@@ -16,13 +17,14 @@ VAGUE_NAMES = """
 """
 VAGUE = frozenset(VAGUE_NAMES.split())
 
-TREES = {
-    path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))
-}
+
+@cache
+def trees():
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")}
 
 
 def functions():
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         for node in ast.walk(tree):
             if isinstance(node, FUNCTIONS):
                 yield f"{path.relative_to(PACKAGE)}:{node.lineno} {node.name}", path, node
@@ -50,7 +52,7 @@ def nodes_a_line(path, function):
 
 
 def names():
-    for tree in TREES.values():
+    for tree in trees().values():
         for node in ast.walk(tree):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 yield node.id
