@@ -271,7 +271,7 @@ def test_a_value_that_is_nested_deeply_is_an_error_of_that_answer(project: Proje
 
     gate = project.judge(candidate=answer)
     finding = check(gate, "candidate_answers")
-    assert ("nested too deeply" in finding["message"], "test.jsonl:6" in finding["message"]) == (
+    assert ("RecursionError" in finding["message"], "test.jsonl:6" in finding["message"]) == (
         True,
         True,
     )
