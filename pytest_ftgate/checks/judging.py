@@ -18,8 +18,8 @@ def is_one_model(spec: ModelSpec, other_spec: ModelSpec) -> bool:
     """
     if spec.identity != other_spec.identity:
         return False
-    name = spec.kind.name_sent(spec.options)
-    other_name = other_spec.kind.name_sent(other_spec.options)
+    name = spec.served_model
+    other_name = other_spec.served_model
     if name is None or other_name is None:
         return True
 

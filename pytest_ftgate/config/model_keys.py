@@ -4,7 +4,6 @@ import os
 import re
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -28,8 +27,6 @@ from pytest_ftgate.data import canonical_json
 PUBLIC_ENDPOINT = "https://api.openai.com/v1"
 ADAPTER = re.compile("lora|adapter", re.IGNORECASE)
 """Names of parameters that choose weights, such as ``lora`` of llama.cpp."""
-_PORTS = {"http": 80, "https": 443}
-_THIS_MACHINE = ("127.0.0.1", "0.0.0.0", "::1")  # noqa: S104  # names, which are not listened on
 PROMPT_KEYS = ("system", "system_file", "few_shot", "retrieval", "template")
 """The keys of a model that say what it is sent around an input."""
 
@@ -172,8 +169,6 @@ class Provider:
     """The key that a spelling such as ``openai:NAME`` gives."""
     paths: ClassVar[tuple[str, ...]] = ()
     """The keys that name a file, relative to the file in which they are written."""
-    has_prompt: ClassVar[bool] = True
-    """Whether the gate sets the model's prompt, which recordings and functions bring themselves."""
     is_remote: ClassVar[bool] = False
     """Whether an endpoint answers, into which a test's parameters cannot load other weights."""
     unwritable: ClassVar[str | None] = None
@@ -183,11 +178,6 @@ class Provider:
     def short_name(cls, value: str) -> str:
         """Return the model's name in reports, by the value of its short key."""
         return value
-
-    @classmethod
-    def name_sent(cls, options: Mapping[str, Any]) -> str | None:  # noqa: ARG003
-        """Return the name that an endpoint is sent, in lower case; None if there is no endpoint."""
-        return None
 
     @classmethod
     def identity(cls, options: Options, source: Source) -> tuple[Any, ...]:  # noqa: ARG003
@@ -252,33 +242,18 @@ class OpenAIKeys(_Asked):
     name: Text = _NAME
 
     @classmethod
-    def name_sent(cls, options: Mapping[str, Any]) -> str | None:
-        params = options.get("params") or {}
-        extra = params.get("extra_body")
-        body = {**options, **params}
-        if isinstance(extra, Mapping):
-            body.update(extra)
-        return str(body["model"]).strip().lower()
-
-    @classmethod
     def identity(cls, options: Options, source: Source) -> tuple[Any, ...]:  # noqa: ARG003
-        """Return the parts of the URL, and the parameters that choose weights."""
-        # Of one endpoint the name, the port and the slashes may be written in several ways.
-        url = urlsplit(str(options.get("base_url") or PUBLIC_ENDPOINT).lower())
-        host = (url.hostname or "").rstrip(".")
-        if host in _THIS_MACHINE:
-            host = "localhost"
-        port = url.port or _PORTS.get(url.scheme)
+        """Return the URL, and the parameters that choose weights."""
+        url = str(options.get("base_url") or PUBLIC_ENDPOINT).lower().rstrip("/")
         params = options.get("params") or {}
         adapters = {name: value for name, value in params.items() if ADAPTER.search(name) and value}
-        return url.scheme, host, port, url.path.strip("/"), canonical_json(adapters)
+        return url, canonical_json(adapters)
 
 
 class PythonKeys(Provider, Keys):
     """A Python function used as a model."""
 
     short: ClassVar[str] = "target"
-    has_prompt: ClassVar[bool] = False
     one_at_most = (("concurrency", "workers"),)
 
     provider: Literal["python"] = Field(
@@ -321,7 +296,6 @@ class RecordedKeys(Provider, Keys):
 
     short: ClassVar[str] = "path"
     paths: ClassVar[tuple[str, ...]] = ("path",)
-    has_prompt: ClassVar[bool] = False
 
     provider: Literal["recorded"] = Field(
         description="Recorded answers, matched to the test set by id."
@@ -387,7 +361,6 @@ class TransformersKeys(_Asked):
 class CallableKeys(Provider, Keys):
     """A Python object that a marker or a fixture gives."""
 
-    has_prompt: ClassVar[bool] = False
     unwritable: ClassVar[str | None] = (
         "a callable cannot be written in a file: pass the function in a marker or fixture"
     )
@@ -415,8 +388,6 @@ class OtherKeys(Provider, OpenKeys):
 
 class ExtendsKeys(OpenKeys):
     """A model of the gate file with some of its keys replaced."""
-
-    model_config = ConfigDict(json_schema_extra={"not": {"required": ["provider"]}})
 
     extends: Text = Field(
         description="A name under models. Beside it stand the keys to replace; null removes a key "

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import pydantic
-from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo
+from pydantic import Field, PlainValidator, ValidationInfo
 
 from pytest_ftgate.config import model_keys
 from pytest_ftgate.config.keys import (
@@ -24,15 +24,13 @@ from pytest_ftgate.config.keys import (
     Source,
     Weaker,
     optional,
-    own_words,
     place,
     reading_of,
     refusal,
-    refusals,
     refused_key,
     refusing,
 )
-from pytest_ftgate.text import cut, excerpt, got, listed, quoted, suggestion
+from pytest_ftgate.text import cut, got, listed, quoted, suggestion
 
 SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH, transformers:NAME"
 
@@ -70,11 +68,6 @@ class ModelSpec(Placeable):
     def kind(self) -> type[_AnyKeys]:
         """Return the keys of the model's provider, which say what is particular to it."""
         return _keys_of(self.provider)
-
-    @property
-    def has_prompt(self) -> bool:
-        """Return whether the gate sets the model's prompt: not that of recordings and functions."""
-        return self.kind.has_prompt
 
     @property
     def served_model(self) -> str | None:
@@ -176,7 +169,7 @@ def _keys_of(provider: Any) -> type[_AnyKeys]:
 
 
 def _extended(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
-    """Return a model of the gate file with some of its keys replaced, which its name tells."""
+    """Return a model of the gate file with some of its keys replaced."""
     name = values["extends"]
     changes = {key: value for key, value in values.items() if key != "extends"}
     if not isinstance(name, str) or name not in reading.models:
@@ -184,32 +177,7 @@ def _extended(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
         names = f"; the names under models are: {listed(sorted(reading.models))}"
         meant = suggestion(name, reading.models, names) if isinstance(name, str) else ""
         raise refused_key("extends", text + meant)
-    if "provider" in changes:
-        text = "the provider is that of the model that is extended: remove this key"
-        raise refused_key("provider", text)
-
-    try:
-        model = _from_mapping(_inherited(name, changes, reading, ()), reading)
-    except pydantic.ValidationError as error:
-        # What is wrong with the model that is extended is told where that one is written.
-        problems = []
-        for path, text in own_words(error):
-            if path and (path[0] in changes or path[0] == "extends"):
-                problems.append((path, text))
-        text = f"the model {quoted(name)} is not valid"
-        raise refusals(problems or [(("extends",), text)]) from None
-
-    described = " ".join([name, *(_change(key, value) for key, value in changes.items())])
-    return replace(model, name=model.options.get("name") or described)
-
-
-def _change(key: Any, value: Any) -> str:
-    """Return a replaced key in the name of a model."""
-    if value is None:
-        return f"without {key}"
-    if isinstance(value, Mapping):
-        return str(key)
-    return f"{key} {excerpt(str(value), width=24)}"
+    return _from_mapping(_inherited(name, changes, reading, ()), reading)
 
 
 def _inherited(
@@ -243,9 +211,8 @@ def _inherited(
             inherited = _inherited(further, inherited, reading, (*chain, name))
 
     # A key also replaces the one that must not be set beside it: system that of system_file.
-    kind = _keys_of(inherited.get("provider"))
     replaced = {"name", *changes}
-    for pair in (*kind.one_at_most, *kind.exactly_one):
+    for pair in _keys_of(inherited.get("provider")).one_at_most:
         if not changes.keys().isdisjoint(pair):
             replaced.update(pair)
 
@@ -392,29 +359,10 @@ class BaselineKeys(Keys):
 
 
 def _read_entry(value: Any, info: ValidationInfo) -> ModelSpec | BaselineKeys:
-    """Return a model, or an entry with its own standard: a mapping that is no model."""
-    if value is None:
-        raise refusal("has no model: where there is none yet, write {model: null, max_drop: ...}")
-    if not isinstance(value, Mapping):
-        return read_model(value, info)
-    standards = sorted(_STANDARDS & value.keys())
-    if standards and value.keys() & {"provider", "extends"}:
-        key = standards[0]
-        text = f"put the model under model: {{model: {{...}}, {key}: ...}}"
-        raise refused_key(key, text)
-
-    model_fields = {*model_keys.OpenAIKeys.model_fields, "extends"}
-    if standards or value.keys() & model_fields == {"model"}:
+    """Return a model, or an entry with its own standard: a mapping without a provider."""
+    if isinstance(value, Mapping) and not value.keys() & {"provider", "extends"}:
         return BaselineKeys.model_validate(value, context=info.context)
     return read_model(value, info)
-
-
-def _refuse_one(value: Any) -> Any:
-    """Refuse a single model where a mapping of models is expected."""
-    is_model = isinstance(value, Mapping) and value.keys() & {"provider", "extends"}
-    if is_model or isinstance(value, str):
-        raise refusal("must be a mapping of names to models; for a single model use baseline")
-    return value
 
 
 _NOT_CANDIDATE = "a baseline must not be named candidate"
@@ -434,5 +382,4 @@ else:
         Field(min_length=1),
         _NoCandidate,
         Named,
-        BeforeValidator(_refuse_one),
     ]

@@ -151,7 +151,6 @@ BAD = [
     *({}, {"version": 2}, {"version": 1, "gate": {}}),
     *(whole(**{key: value}) for key, values in WRONG.items() for value in values),
     {"version": 1, "gates": {"a": {"baselines": {}}}},
-    whole(candidate={"extends": "tuned", "provider": "openai"}),
 ]
 
 
