@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
 
 from pytest_ftgate.reports import json, sentences, tables
 from pytest_ftgate.result import Check, GateResult
-from pytest_ftgate.text import plural, printable
+from pytest_ftgate.text import printable
 
 MOST_BYTES = 60_000
 """The most bytes of a report.
@@ -39,44 +38,31 @@ _ENTITIES = {ord(char): f"&#{ord(char)};" for char in f"\\`*[]<>|~&$#@^{_BREAK}"
 _NOTE_BYTES = 200  # of the note that something is left out
 
 
-def document(
-    results: Iterable[GateResult], session: json.Session, *, most_bytes: int = MOST_BYTES
-) -> str:
-    """Return all gates, red ones first, in at most ``most_bytes`` of UTF-8.
+def document(results: Iterable[GateResult], session: json.Session) -> str:
+    """Return all gates, red ones first, in at most :data:`MOST_BYTES` of UTF-8.
 
-    A report that is too long omits the folded details of gates first, then whole gates, the green
-    ones before the red ones, and says so.
+    A report that is too long has no details, and one that still is too long ends where it must.
     """
     gates = sorted(results, key=lambda result: result.passed)
-    # The most important pieces first: the head, what is visible of each gate, then the details.
-    lines_of_pieces = [_head(gates, session), *map(_open, gates), *map(_folded, gates)]
-    pieces = list(map(_joined, lines_of_pieces))
-    sizes = list(accumulate(len(piece.encode()) for piece in pieces))
-    fitting = len(pieces)
-    if sizes[-1] > most_bytes:
-        fitting = sum(size <= most_bytes - _NOTE_BYTES for size in sizes)
-    pieces[fitting:] = [""] * (len(pieces) - fitting)
+    lines = list(_head(gates, session))
+    short = list(lines)
+    for result in gates:
+        visible = list(_open(result))
+        short += visible
+        lines += [*visible, *_folded(result)]
 
-    text = pieces[0]
-    for i in range(1, len(gates) + 1):
-        text += pieces[i] + pieces[i + len(gates)]
-    if fitting < len(pieces):
-        text += _left_out(gates, fitting - 1)
-    return text if len(text.encode()) <= most_bytes else ""
+    whole = _joined(lines)
+    if len(whole.encode()) <= MOST_BYTES:
+        return whole
 
-
-def _left_out(gates: Sequence[GateResult], pieces: int) -> str:
-    """Return the note on a report that holds only so many pieces.
-
-    The pieces are what is visible of each gate, then the details of each.
-    """
-    hidden = gates[max(pieces, 0) :]
-    unfolded = len(gates) - max(pieces - len(gates), 0)
-    note = f"\nThe report is too long: the details of {plural(unfolded, 'gate')} are left out"
-    if hidden:
-        red = sum(not result.passed for result in hidden)
-        note += f", and all of {plural(len(hidden), 'gate')}, {red:,} of which did not pass"
-    return f"{note}. The JSON report is complete.\n"
+    left = MOST_BYTES - _NOTE_BYTES
+    fitting = []
+    for line in short:
+        left -= len(_joined([line]).encode())
+        if left < 0:
+            break
+        fitting.append(line)
+    return _joined([*fitting, "", "The report is too long: all of it is in the JSON report."])
 
 
 def _joined(lines: Iterable[str]) -> str:
