@@ -22,9 +22,7 @@ from pytest_ftgate.runs.jobs import Job, Run, Stores
 from pytest_ftgate.runs.measure import answers_of, measure_run, rightness
 from pytest_ftgate.runs.names import RunName
 from pytest_ftgate.runs.runner import run_models, stored_runs
-from pytest_ftgate.statistics.groups import group_counts
-from pytest_ftgate.statistics.planning import Chances, detectable_gain
-from pytest_ftgate.text import plural
+from pytest_ftgate.statistics.planning import Chances
 
 _MARGINS = (0.0, 1.0, 2.0)
 """The true gains of the table, in margins."""
@@ -96,17 +94,15 @@ class Prospects:
     """Hold what a test set can show, for the baseline that asks for most.
 
     Attributes:
-        basis: what the chances rest on, a sentence a line.
+        basis: what the chances rest on.
         chances: how likely each verdict on the gain is, by the true gain; None where there is not
             so much to gain.
-        detectable: the true gain that passes with 80 % power; None if it is not known.
     """
 
     margin: float
     evidence: str
-    basis: Sequence[str]
+    basis: str
     chances: Mapping[float, Chances | None]
-    detectable: float | None = None
 
 
 @dataclass(frozen=True)
@@ -385,43 +381,16 @@ def _prospects(gate: Context, scored: dict[str, Scored]) -> Prospects:
     for gain in sorted({factor * unit for factor in _MARGINS}):
         chances[gain] = prospects.chances_of_gain(gate, role, gain, baseline, broken=broken)
 
-    groups = group_counts(gate.groups, len(gate.test))
-    is_exact = metric.kind == "right_wrong" and config.repeats == 1 and groups is None
-    basis = ["if no pair is a tie"]
-    if not metric.pairwise:
-        basis = [f"for a candidate that breaks {100 * broken:.2g} % of the examples ({source})"]
-        if not is_exact:
-            basis.append(_simulated(are_known=bool(baselines)))
-    if groups is not None:
-        n = plural(len(gate.test), "example")
-        basis.append(f"{n} in {plural(groups[0], 'group')}")
-
-    detectable = _detectable(gate, role, broken) if is_exact and margin >= 0 else None
-    return Prospects(margin, gate.evidence_of(role), basis, chances, detectable)
-
-
-def _simulated(*, are_known: bool) -> str:
-    """Return what a simulation takes for the baseline's answers."""
-    if are_known:
-        return "simulated with the baseline's stored answers"
-    return f"simulated for a baseline at {100 * prospects.ASSUMED_VALUE:.0f} % (assumed)"
+    basis = f"for a candidate that breaks {100 * broken:.2g} % of the examples ({source})"
+    if metric.pairwise:
+        basis = "if no pair is a tie"
+    return Prospects(margin, gate.evidence_of(role), basis, chances)
 
 
 def _share_broken(candidate: Scored, baseline: Scored) -> float:
     """Return the share of the examples that the candidate answers worse."""
     change = candidate.metric.sign * (rightness(candidate) - rightness(baseline))
     return float((change < 0).mean())
-
-
-def _detectable(gate: Context, role: str, broken: float) -> float | None:
-    """Return the true gain in right answers that passes with 80 % power."""
-    return detectable_gain(
-        len(gate.test),
-        broken=broken,
-        margin=gate.config.standard_of(role).gain,
-        confidence=gate.config.confidence,
-        evidence=gate.evidence_of(role),
-    )
 
 
 # --- what is sent, and what is answered -----------------------------------------------------------

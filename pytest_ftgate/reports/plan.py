@@ -20,8 +20,6 @@ from pytest_ftgate.statistics.planning import Chances
 
 _LONGEST, _SHORT = 20_000, 68
 """The most characters of a prompt or an answer, with ``-v`` and without."""
-_LEFT_OUT = ("guards", "slices", "thresholds", "agreement", "cheaper_by", "faster_by", "economics")
-"""The keys of a gate whose verdicts are not among the chances."""
 _FIRST_MESSAGES = 2
 """The messages at the start of a prompt that are shown without ``-v``, beside the last."""
 
@@ -76,19 +74,14 @@ def _calls(plan: Plan, n: int) -> Iterator[str]:
     yield _needed(plan.calls)
 
     # What holds for several models is said once.
-    estimates: dict[str, list[str]] = {}
-    unknown: dict[str, list[str]] = {}
+    remarks: dict[str, None] = {}
     for model in plan.calls:
         if model.outputs:
-            estimates.setdefault(model.outputs, []).append(model.name)
+            remarks[f"estimate: {CHARACTERS_PER_TOKEN} characters a token, {model.outputs}"] = None
         if model.usd is None and model.unknown:
-            unknown.setdefault(model.unknown, []).append(model.name)
-    for outputs, names in estimates.items():
-        estimate = f"{CHARACTERS_PER_TOKEN} characters a token, {outputs}"
-        hint = "(--ftgate-preview=3 measures both)"
-        yield from text.wrapped(f"estimate for {', '.join(names)}: {estimate} {hint}")
-    for reason, names in unknown.items():
-        yield from text.wrapped(f"cost of {', '.join(names)} unknown: {reason}")
+            remarks[f"cost unknown: {model.unknown}"] = None
+    for remark in remarks:
+        yield from text.wrapped(remark)
 
 
 def _needed(models: Sequence[Calls]) -> str:
@@ -138,14 +131,7 @@ def _chances(gate: Context, prospects: Prospects) -> Iterator[str]:
         rows.append((text.show_difference(gain, share=gate.share), *_shares(chance)))
     columns = tables.columns((), ("true gain", "pass", "fail", "inconclusive"))
     yield from tables.Table("", columns, tuple(rows)).lines()
-    yield from prospects.basis
-    left_out = [key for key in _LEFT_OUT if getattr(gate.config, key)]
-    if left_out:
-        yield f"not included: {', '.join(left_out)}"
-
-    if prospects.detectable is not None:
-        gain_shown = text.show_difference(prospects.detectable, share=gate.share)
-        yield f"a true gain of {gain_shown} passes with 80 % power"
+    yield prospects.basis
     if prospects.margin > 0 and prospects.evidence != "proven":
         yield "A candidate that gains exactly the margin passes at most half of the time."
 
@@ -195,10 +181,10 @@ def _example(plan: Plan, number: int, *, full: bool) -> Iterator[Line]:
             yield Line(text.printable(f"  {model.role} is sent:"))
             for line in _prompt(prompts[number], full=full):
                 yield Line(f"  {line.text}")
-        yield from _answer(plan, model, number, full=full)
+        yield from _answer(model, number, full=full)
 
 
-def _answer(plan: Plan, model: Asked, number: int, *, full: bool) -> Iterator[Line]:
+def _answer(model: Asked, number: int, *, full: bool) -> Iterator[Line]:
     assert model.run is not None  # it is a preview
     answer = model.run.predictions[0][number]
     completion = answer.completion
@@ -211,7 +197,6 @@ def _answer(plan: Plan, model: Asked, number: int, *, full: bool) -> Iterator[Li
     if completion.finish in sentences.FINISHES:
         words.append(sentences.FINISHES[completion.finish])
     colour = ""
-    note = None
     if model.scored is not None:
         value = float(rightness(model.scored)[number])
         colour = "red"
@@ -223,13 +208,7 @@ def _answer(plan: Plan, model: Asked, number: int, *, full: bool) -> Iterator[Li
         if value not in (0.0, 1.0):
             mark = text.show_value(value, share=model.scored.metric.share)
         words.append(mark)
-        note = model.scored.notes[number] if model.scored.notes else None
-    elif not plan.unscored:
-        words.append("not scored")
-
     yield from _labelled(", ".join(words), completion.text or "(empty)", colour, full=full)
-    if note:
-        yield Line(text.printable(f"    {text.one_line(note)}"))
 
 
 def _labelled(label: str, content: str, colour: str = "", *, full: bool) -> Iterator[Line]:
@@ -246,5 +225,3 @@ def _labelled(label: str, content: str, colour: str = "", *, full: bool) -> Iter
         yield Line(f"  {text.printable(label)}:", colour)
         for line in lines:
             yield Line(f"    {text.printable(line, _LONGEST)}")
-    if len(content) > _LONGEST:
-        yield Line(f"    ... ({len(content) - _LONGEST:,} more characters)")

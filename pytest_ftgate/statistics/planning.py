@@ -251,34 +251,6 @@ def fewest_examples(max_drop: float, *, confidence: float, proven: bool, exact: 
     return fewest(enough, MOST_EXAMPLES)
 
 
-@lru_cache(maxsize=100)
-def detectable_gain(
-    n: int, *, broken: float, margin: float, confidence: float, evidence: str
-) -> float | None:
-    """Return the least true gain with which a gate passes with the probability ``POWER``.
-
-    The answers are right or wrong. It is a multiple of 0.001, for a candidate that breaks this
-    share of the examples; None if no gain is enough.
-    """
-
-    def enough(thousandths: int) -> bool:
-        gain = thousandths / 1000
-        likely = chances(
-            n,
-            gain=gain,
-            disagreement=gain + 2 * broken,
-            margin=margin,
-            confidence=confidence,
-            evidence=evidence,
-        )
-        return likely.passed >= POWER
-
-    thousandths = fewest(enough, math.floor(1000 * (1 - 2 * broken)))
-    if thousandths is None:
-        return None
-    return thousandths / 1000
-
-
 def redrawn(n: int, codes: Codes | None) -> Iterator[tuple[Places, Codes | None]]:
     """Yield test sets drawn with replacement from one of ``n`` examples, or from its groups.
 
