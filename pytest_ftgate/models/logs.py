@@ -8,17 +8,16 @@ answer of a row is what the model wrote, before a filter or a scorer of the othe
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from pytest_ftgate.data import canonical_json, strict_json
-from pytest_ftgate.data.lines import missing, open_lines, read_text, suffix_of
+from pytest_ftgate.data.lines import open_lines, read_text, suffix_of
 from pytest_ftgate.data.rows import RowReader
 from pytest_ftgate.errors import DataError, Where, located, shown_path
-
-_UNKNOWN = object()
 
 Values = Mapping[str, Any]
 ReadRows = Callable[[Values, Where], Iterator[Values]]
@@ -51,9 +50,10 @@ def rows_of_log(path: Path) -> Iterable[LogRow] | None:
 
     # Other logs are told apart by the keys of their first row.
     first = _first_line(path)
-    for keys, make_reader in _LINES.items():
-        if keys <= first.keys():
-            return _lines(path, make_reader)
+    if {"doc_id", "resps", "arguments"} <= first.keys():
+        return _lines(path, partial(_lm_eval, first.get("filter")))
+    if {"trace_id", "request", "response"} <= first.keys():
+        return _lines(path, _mlflow)
     return None
 
 
@@ -70,14 +70,12 @@ def _document(path: Path) -> Values:
     text = read_text(path)
     try:
         return strict_json.object_of(json.loads(text))
-    except (ValueError, RecursionError):
+    except ValueError:
         return {}
 
 
-def _lines(path: Path, make_reader: Callable[[], ReadRows]) -> Iterator[LogRow]:
+def _lines(path: Path, read_rows: ReadRows) -> Iterator[LogRow]:
     """Yield the answers in a log of one JSON object a line."""
-    read_rows = make_reader()
-
     with open_lines(path) as lines:
         for text in lines:
             if text.isspace():
@@ -121,40 +119,17 @@ def _id_in(values: Values, where: Where, fallback: Any) -> Any:
 # --- lm-evaluation-harness: samples_TASK_TIME.jsonl, by --log_samples -----------------------------
 
 
-class _LmEval:
-    """Read the rows of one file, which has each document once for each filter of its task.
+def _lm_eval(filter_: Any, values: Values, where: Where) -> Iterator[Values]:
+    """Yield the answers to one document of a file, which has each once for each filter of its task.
 
-    Attributes:
-        filter: of the first row; rows of another filter are passed over.
-        documents: the number of the document by the id of its example.
+    Rows of another filter are passed over.
     """
+    if values.get("filter") != filter_:
+        return
 
-    def __init__(self) -> None:
-        self.filter: Any = _UNKNOWN
-        self.documents: dict[Any, Any] = {}
-
-    def __call__(self, values: Values, where: Where) -> Iterator[Values]:
-        if self.filter is _UNKNOWN:
-            self.filter = values.get("filter")
-        if values.get("filter") != self.filter:
-            return
-
-        number = values["doc_id"]
-        document = values.get("doc")
-        name = _id_in(strict_json.object_of(document), where, number)
-        if self.documents.setdefault(name, number) != number:
-            message = (
-                f"documents {self.documents[name]} and {number} have the same question, and so the "
-                "same id"
-            )
-            raise DataError(
-                message,
-                where=where,
-                cure='give each document of the task, and each test row, a field "id"',
-            )
-
-        for repeat, output in enumerate(_lm_eval_outputs(values)):
-            yield {"id": name, "output": output, "repeat": repeat}
+    id_ = _id_in(strict_json.object_of(values.get("doc")), where, values["doc_id"])
+    for repeat, output in enumerate(_lm_eval_outputs(values)):
+        yield {"id": id_, "output": output, "repeat": repeat}
 
 
 def _lm_eval_outputs(values: Values) -> list[str]:
@@ -167,27 +142,11 @@ def _lm_eval_outputs(values: Values) -> list[str]:
     if isinstance(first, list | tuple) and len(first) == 2:
         likelihoods = [float(response[0][0]) for response in responses]
         best = likelihoods.index(max(likelihoods))
-        return [_lm_eval_choices(values)[best].strip()]
+        requests = list(values["arguments"].values())
+        return [requests[best]["arg_1"].strip()]
 
     advice = "log a task with output_type generate_until or multiple_choice, and --log_samples"
     raise DataError("holds no text and no likelihoods", where=Where(key="resps"), cure=advice)
-
-
-def _lm_eval_choices(values: Values) -> list[str]:
-    """Return the continuations whose likelihoods were asked for.
-
-    Earlier versions have lists in place of objects.
-    """
-    arguments = values["arguments"]
-    choices = []
-    for request in _listed(arguments):
-        _, continuation, *_ = _listed(request)
-        choices.append(str(continuation))
-    return choices
-
-
-def _listed(value: Any) -> list[Any]:
-    return list(value.values()) if isinstance(value, Mapping) else list(value)
 
 
 # --- inspect_ai: logs as .eval archives, or as .json ----------------------------------------------
@@ -198,22 +157,18 @@ def _inspect_archive(path: Path) -> Iterator[LogRow]:
     shown = shown_path(path)
     zipfile = _zipfile()
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if name.startswith("samples/")]
-            for name in names:
-                sample = json.loads(archive.read(name))
-                yield _inspect_row(sample, Where(f"{shown}, {name}"))
+        with open_lines(path) as lines, zipfile.ZipFile(lines.file) as archive:
+            for name in archive.namelist():
+                if name.startswith("samples/"):
+                    sample = json.loads(archive.read(name))
+                    yield _inspect_row(sample, Where(f"{shown}, {name}"))
     except NotImplementedError:
         message = "is compressed by Zstandard, which this Python does not read"
         advice = "pip install backports.zstd, or convert the log: inspect log convert --to json"
         raise DataError(message, where=Where(shown), cure=advice) from None
-    except (zipfile.BadZipFile, ValueError, RecursionError) as error:
+    except (zipfile.BadZipFile, ValueError) as error:
         message = f"is not a readable log of inspect_ai: {error}"
         raise DataError(message, where=Where(shown)) from None
-    except FileNotFoundError:
-        raise missing(path) from None
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", where=Where(shown)) from None
 
 
 def _zipfile() -> ModuleType:
@@ -235,15 +190,11 @@ def _inspect_samples(path: Path, samples: Iterable[Values]) -> Iterator[LogRow]:
 def _inspect_row(sample: Values, where: Where) -> LogRow:
     """Return the answer in one sample of a log; its epochs are repeats."""
     with _reading(where):
-        return LogRow(where, _inspect_values(sample, where))
+        return LogRow(where, _inspect_values(sample))
 
 
-def _inspect_values(sample: Values, where: Where) -> Values:
+def _inspect_values(sample: Values) -> Values:
     """Return the values of a sample as a row of our own recordings has them."""
-    for key in ("id", "epoch", "output"):
-        if key not in sample:
-            raise DataError(f'the sample has no "{key}"', where=where)
-
     row: dict[str, Any] = {"id": sample["id"], "repeat": sample["epoch"] - 1}
     if sample.get("error"):
         return {**row, "output": None, "error": sample["error"]["message"]}
@@ -279,46 +230,24 @@ def _inspect_text(output: Values, choice: Values) -> str:
 def _mlflow_table(path: Path, document: Values) -> Iterator[LogRow]:
     """Yield the answers in the column ``outputs`` of a table of ``mlflow.models.evaluate``."""
     name = shown_path(path)
-    columns = document["columns"]
-    if "outputs" not in columns:
-        evidence = f"found: {', '.join(map(str, columns))}"
-        raise DataError('the table has no column "outputs"', where=Where(name), evidence=evidence)
-
-    with _reading(Where(name)):
-        rows = list(document["data"])
-    for number, cells in enumerate(rows):
+    for number, cells in enumerate(document["data"] or ()):
         where = Where(f"{name}, row {number}")
         with _reading(where):
-            values = dict(zip(columns, cells, strict=True))
+            values = dict(zip(document["columns"], cells, strict=True))
             output = values.pop("outputs")
             row = {"id": _id_in(values, where, number), "output": output}
         yield LogRow(where, row)
 
 
-def _mlflow() -> ReadRows:
-    """Return a reader of the rows of ``mlflow.genai.evaluate``, written as JSON Lines."""
+def _mlflow(values: Values, where: Where) -> Iterator[Values]:
+    """Yield the answer in a row of ``mlflow.genai.evaluate``, written as JSON Lines."""
+    request = values["request"]
+    request = request if isinstance(request, Mapping) else {"input": request}
+    id_ = values.get("client_request_id")
+    if id_ is None:
+        id_ = _id_in(request, where, values["trace_id"])
 
-    def read(values: Values, where: Where) -> Iterator[Values]:
-        request = values["request"]
-        request = request if isinstance(request, Mapping) else {"input": request}
-        id_ = values.get("client_request_id")
-        if id_ is None:
-            id_ = _id_in(request, where, values["trace_id"])
-
-        if values.get("state", "OK") != "OK":
-            yield {
-                "id": id_,
-                "output": None,
-                "error": f"the trace is in the state {values['state']}",
-            }
-        else:
-            yield {"id": id_, "output": values["response"]}
-
-    return read
-
-
-_LINES: Mapping[frozenset[str], Callable[[], ReadRows]] = {
-    frozenset(("doc_id", "resps", "arguments")): _LmEval,
-    frozenset(("trace_id", "request", "response")): _mlflow,
-}
-"""The reader of a log of one JSON object a line, by the keys that tell it."""
+    if values.get("state", "OK") == "OK":
+        yield {"id": id_, "output": values["response"]}
+    else:
+        yield {"id": id_, "output": None, "error": f"the trace is in the state {values['state']}"}

@@ -114,9 +114,6 @@ def lm_eval_row(**values):
     (lm_eval_row(doc={"question": "customer question 0", "answer": "x"}),
      [{"id": content_id("customer question 0"), "output": "a", "repeat": 0}]),
     (lm_eval_row(doc={"foo": 1}), [{"id": 7, "output": "a", "repeat": 0}]),
-    # earlier versions write requests as lists
-    (lm_eval_row(doc={"id": "x"}, arguments=[["q", " a"], ["q", " b"]], resps=[[[-2.0, False]], [[-1.0, False]]]),
-     [{"id": "x", "output": "b", "repeat": 0}]),
 ])  # fmt: skip
 def test_rows_of_lm_eval(tmp_path, text, rows):
     (tmp_path / "samples.jsonl").write_text(text, encoding="utf-8")
@@ -142,15 +139,13 @@ def inspect_log(**values):
 @pytest.mark.parametrize(("name", "text", "words"), [
     ("a.eval", "no archive", "not a readable log of inspect_ai"),
     ("a.json", '{"eval": {}, "samples": [{"id": 1}]}', "samples[0]"),
-    ("a.json", '{"columns": ["id"], "data": []}', '"outputs"'),
+    ("a.json", '{"columns": ["id"], "data": [["t0"]]}', "outputs"),
     ("a.jsonl", lm_eval_row(resps=[[3]]), "a.jsonl:1"),
-    ("a.jsonl", lm_eval_row() + lm_eval_row(doc_id=8), "documents 7 and 8"),
     ("a.jsonl", lm_eval_row() + '{"doc_id": 8, "filter": "none"}\n', "a.jsonl:2"),
     ("a.jsonl", lm_eval_row(resps=[[[None, False]]]), "a.jsonl:1"),
     ("a.jsonl", lm_eval_row(resps=[[[-1.0, False]], [[-2.0, False]]], arguments={}), "a.jsonl:1"),
     ("a.jsonl", '{"trace_id": "x", "request": "q", "response": "a"}\n{"trace_id": "y", "request": "q"}\n', "a.jsonl:2"),
     ("a.json", '{"columns": ["id", "outputs"], "data": [["t0", "a"], ["t1"]]}', "row 1"),
-    ("a.json", '{"columns": ["id", "outputs"], "data": null}', "a.json"),
     ("a.json", inspect_log(output=None), "samples[0]"),
     ("a.json", inspect_log(epoch=None), "samples[0]"),
     ("a.json", inspect_log(error="boom"), "samples[0]"),
