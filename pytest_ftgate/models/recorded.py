@@ -11,14 +11,13 @@ from typing import Any, NamedTuple
 
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.data import Example, Input, content_id, expected_text, input_sha256, strict_json
-from pytest_ftgate.data.lines import open_lines, sha256_of, suffix_of, written_at
+from pytest_ftgate.data.lines import open_lines, sha256_of, written_at
 from pytest_ftgate.errors import DataError, ModelError, Where, located, shown_path
 from pytest_ftgate.models import logs, price, protocol
 from pytest_ftgate.text import excerpt, got, listed
 
 _IDS_SHOWN = 3
 _FORM = 'a recorded answer looks like this: {"id": "...", "output": "..."}'
-_TABLES = frozenset((".csv", ".tsv", ".parquet", ".xlsx"))
 _STATUSES = ("status", "status_code")
 
 
@@ -212,18 +211,9 @@ class RecordedModel(protocol.BuiltModel):
 
     def _no_answer(self, example: Example, repeat: int) -> ModelError:
         """Return the error that no row has the id of an example."""
-        ids = list(dict.fromkeys(id_ for id_, _ in self.rows))
-        evidence = "recorded ids: " + ", ".join(f'"{excerpt(id_)}"' for id_ in ids[:_IDS_SHOWN])
-        if len(ids) > _IDS_SHOWN:
-            evidence += f" and {len(ids) - _IDS_SHOWN:,} more"
-
+        ids = dict.fromkeys(id_ for id_, _ in self.rows)
+        evidence = f"recorded ids: {listed(ids, _IDS_SHOWN)}"
         advice = "record the model on this example too, or correct the ids"
-        if not example.has_own_id:
-            evidence = f"the test set has no ids, so each id is a hash of the input; {evidence}"
-            advice = (
-                'record the model again, or add a field or column "id" with the recorded ids to '
-                "the test set"
-            )
         answer = f'id "{excerpt(example.id)}"'
         if repeat:
             answer += f", repeat {repeat}"
@@ -276,16 +266,6 @@ def read_rows(path: Path) -> RecordedFile:
 
     Raises :class:`DataError` if there are none, or a row is not a prediction.
     """
-    # Tables are read as data, so somebody may expect them here too.
-    suffix = suffix_of(path)
-    if suffix in _TABLES and path.is_file():
-        advice = (
-            'write JSON Lines, rows of {"id": "...", "output": "..."}; from a pandas.DataFrame: '
-            'frame.to_json(PATH, orient="records", lines=True)'
-        )
-        message = f"recorded answers are not read from {suffix} files"
-        raise DataError(message, where=Where(path=shown_path(path)), cure=advice)
-
     log = logs.rows_of_log(path)
     if log is not None:
         return _read_log(path, log)

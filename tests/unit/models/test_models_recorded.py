@@ -1,6 +1,5 @@
 import hashlib
 import json
-from pathlib import Path
 
 import pytest
 
@@ -250,13 +249,3 @@ def test_a_file_that_is_not_there(record, build, tmp_path):
     with pytest.raises(DataError, match=r'rr.jsonl(.|\n)*"r.jsonl"') as caught:
         build("recorded", path=tmp_path / "rr.jsonl")
     assert str(caught.value.where) == "ftgate.yaml:7"
-
-
-def test_a_table_is_no_recording_and_the_cure_writes_one(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("ft.csv").write_text("id,output\na,b\n")
-    with pytest.raises(DataError, match="recorded answers are not read from") as caught:
-        read_rows(Path("ft.csv"))
-    assert "lines=True" in caught.value.cure
-    with pytest.raises(DataError, match="no such file"):
-        read_rows(Path("none.csv"))
