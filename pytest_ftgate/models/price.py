@@ -7,17 +7,19 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
-from math import fsum, inf
+from math import fsum
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from pytest_ftgate import clock, errors, text
-from pytest_ftgate.config.model_keys import PER_TOKEN, mixed
+from pytest_ftgate import clock, text
+from pytest_ftgate.config import model_keys
+from pytest_ftgate.config.keys import Reading, read_keys
+from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.models.protocol import Completion, Model, Price
 from pytest_ftgate.plain import Unknown
+from pytest_ftgate.text import KeyPath
 
 _UNPRICED = "no price in the gate"
-_KEYS = (*PER_TOKEN, "gpu_hour_usd")
 
 PRICE_CURE = "price: {input_per_1m, output_per_1m}, or {gpu_hour_usd} for your own machine"
 """How to set the price of a model."""
@@ -48,27 +50,18 @@ def price_of(model: Model) -> Price:
 
     Raise :class:`ConfigError` for other values.
     """
-    price: object = model.price
-    if price is None:
+    if model.price is None:
         return Price(unknown=_UNPRICED)
-    if isinstance(price, Price):
-        return price
+    if isinstance(model.price, Price):
+        return model.price
+
+    def error_at(path: KeyPath, text: str) -> ConfigError:
+        where = Where(key=".".join(("price", *map(str, path))))
+        return ConfigError(f"{text} (the model {model.name})", where=where)
+
     # A model of a hook or a fixture gives its price unchecked.
-    if not isinstance(price, Mapping) or not _is_price(price):
-        advice = (
-            f"a price is a mapping of {', '.join(_KEYS)} to US dollars: of tokens, or of a machine"
-        )
-        message = f"the price of the model {model.name} is {text.excerpt(repr(price))}"
-        raise errors.ConfigError(message, where=errors.Where(key="price"), cure=advice)
-    return written_price(price, f"the model {model.name}")
-
-
-def _is_price(keys: Mapping[Any, Any]) -> bool:
-    """Return whether a mapping has the keys and values of a gate's price."""
-    for key, value in keys.items():
-        if key not in _KEYS or type(value) not in (int, float) or not 0 <= value < inf:
-            return False
-    return not mixed(keys)
+    keys = read_keys(model_keys.Price, model.price, Reading(), error_at)
+    return written_price(keys.written(), f"the model {model.name}")
 
 
 def cost_of(completion: Completion, price: Price, busy_s: float | None = None) -> float | None:
@@ -129,11 +122,9 @@ def cost_of_run(answers: Sequence[tuple[Completion | None, float | None]], price
 
     uncounted = len(answers) - len(costs)
     message = (
-        f"{uncounted:,} of {len(answers):,} answers are missing, or have no usable token counts or "
-        "time"
+        f"{uncounted:,} of {len(answers):,} answers are missing, or have no usable token counts, "
+        "time or price"
     )
-    if price.most_input_tokens is not None:
-        message += f", or have more than {price.most_input_tokens:,} input tokens"
     return Cost(None, Unknown(message, UNCOUNTED))
 
 
@@ -171,11 +162,11 @@ def table_price(model: str, base_url: str, params: Mapping[str, Any]) -> Price:
         )
         # Of a fine-tune that the table does not have, the price is that of its base.
         is_base = model.startswith("ft:") and not entry.model.id.startswith("ft:")
-        if is_base or not _is_host_of(entry.provider.api_pattern, base_url):
+        if is_base:
             raise LookupError
         rates = _rates(entry, params)
         if not isinstance(rates, str):
-            return Price(_source_of(entry), **rates)
+            return Price(f"genai-prices {version('genai-prices')}", **rates)
         reason = f"by genai-prices {label} {rates}"
     except LookupError:
         reason = f"genai-prices does not know {label}"
@@ -183,12 +174,6 @@ def table_price(model: str, base_url: str, params: Mapping[str, Any]) -> Price:
         failure = text.excerpt(f"{type(error).__name__}: {error}")
         reason = f"genai-prices failed: {failure}"
     return Price(unknown=f"{_UNPRICED}, and {reason}")
-
-
-def _source_of(entry: Any) -> str:
-    updated = entry.auto_update_timestamp
-    source = f"genai-prices {version('genai-prices')}"
-    return source if updated is None else f"{source}, updated {updated:%Y-%m-%d}"
 
 
 def _is_private(base_url: str) -> bool:
@@ -201,10 +186,6 @@ def _rates(entry: Any, params: Mapping[str, Any]) -> dict[str, Any] | str:
     """Return the rates of an entry of the table, or why the price is not known by tokens alone."""
     if params.get("service_tier") not in (None, "auto", "default"):
         return "has another price with params.service_tier"
-    prices = entry.model.prices
-    if isinstance(prices, list) and any(hasattr(p.constraint, "start_time") for p in prices):
-        return "has a price that changes with the time of day"
-
     # A rate of zero is listed for what is free.
     table = {name: rate for name, rate in vars(entry.model_price).items() if rate is not None}
     paid = {name: rate for name, rate in table.items() if rate}
@@ -225,13 +206,3 @@ def _rates(entry: Any, params: Mapping[str, Any]) -> dict[str, Any] | str:
     if steps:
         rates["most_input_tokens"] = min(steps) - 1
     return rates
-
-
-def _is_host_of(pattern: str, base_url: str) -> bool:
-    """Return whether a pattern matches the whole host, and not only the start of another one."""
-    match = re.match(pattern, base_url)
-    if match is None:
-        return False
-    following = base_url[match.end() :]
-    # A dot leaves the end of the host open.
-    return not following or following[0] in "/:?#" or match[0][-1:] in "./"

@@ -51,7 +51,7 @@ class Mine:
 
 def test_a_models_own_price(project: Project) -> None:
     keys = {"candidate": {"provider": "mine"}}
-    mentions(stopped(project.judge(**keys, hook=Mine(input_per_1k=1))), "mine", "'input_per_1k'")
+    mentions(stopped(project.judge(**keys, hook=Mine(input_per_1k=1))), "mine", "input_per_1k")
     gate = project.judge(**keys, hook=Mine(input_per_1m=2.0, output_per_1m=8.0))
     assert gate["candidate"]["cost_usd"] == pytest.approx(60 * (100 * 2 + 10 * 8) / 1e6)
     prices = [gate[role]["price"] for role in ("baseline", "candidate")]

@@ -2,7 +2,6 @@
 
 import socket
 import sys
-from datetime import datetime, timezone
 from decimal import Decimal
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -93,7 +92,7 @@ def test_an_hour_of_a_machine_is_spread_over_its_answers():
             TOKENS,
             "1 of 2 answers are missing, or have no usable token counts",
         ),
-        ([answer(3000)], Price("", 2.0, 8.0, most_input_tokens=2000), "2,000"),
+        ([answer(3000)], Price("", 2.0, 8.0, most_input_tokens=2000), "1 of 1 answers"),
     ],
 )
 def test_one_answer_without_a_cost_leaves_the_run_without(answers, price, reason):
@@ -141,7 +140,8 @@ def test_a_model_says_its_price_as_it_likes():
 def test_what_is_no_price_is_an_error(keys):
     with pytest.raises(ConfigError) as caught:
         costing(keys)
-    assert str(caught.value).splitlines()[0] == f"price: the price of the model mine is {keys!r}"
+    assert str(caught.value.where).startswith("price")
+    assert "the model mine" in caught.value.what
 
 
 # --- the table, where it is installed -------------------------------------------------------------------------
@@ -189,18 +189,8 @@ def test_it_agrees_with_the_package_itself_and_fetches_nothing(table, monkeypatc
     ("model", "base_url", "why"),
     [
         ("no-such-model", OPENAI, "does not know 'no-such-model' at api.openai.com"),
-        (
-            "gpt-4.1-mini",
-            f"{OPENAI[:-3]}.proxy.test/v1",
-            "'gpt-4.1-mini' at api.openai.com.proxy.test",
-        ),
         ("ft:gpt-4.1-mini-2025-04-14:org::abc", OPENAI, "::abc' at api.openai.com"),
         ("ft:no-such-model:org::abc", OPENAI, "::abc' at api.openai.com"),
-        (
-            "deepseek-chat",
-            "https://api.deepseek.com",
-            "has a price that changes with the time of day",
-        ),
         ("sonar", "https://api.perplexity.ai", "is not paid by tokens alone (requests_kcount)"),
         ("text-embedding-3-small", OPENAI, "has no price of input and output tokens"),
     ],
@@ -235,7 +225,6 @@ def listed(**prices):
         model_price=SimpleNamespace(
             **{"input_mtok": Decimal(2), "output_mtok": Decimal(8), **prices}
         ),
-        auto_update_timestamp=datetime(2026, 11, 20, tzinfo=timezone.utc),
     )
 
 
@@ -288,8 +277,4 @@ def test_what_the_package_says_or_raises(monkeypatch, answer, model, why):
     monkeypatch.setitem(sys.modules, "genai_prices", module)
     monkeypatch.setattr("pytest_ftgate.models.price.version", lambda _: "9.9")
     price = listed_price(model)
-    assert (
-        price.source == "genai-prices 9.9, updated 2026-11-20"
-        if why is None
-        else why in reason(price)
-    )
+    assert price.source == "genai-prices 9.9" if why is None else why in reason(price)
