@@ -5,7 +5,6 @@ names.
 """
 
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from pytest_ftgate.config import ModelSpec
@@ -41,9 +40,6 @@ def unknown_provider(spec: ModelSpec) -> ConfigError:
     """Return the error about a provider that is not built in, where no hook knows it."""
     providers = [name for name in _BUILDERS if name != "callable"]  # which no file can hold
     meant = suggestion(spec.provider, providers)
-    is_short = spec.spelling.startswith(f"{spec.provider}:")
-    if is_short and Path(*spec.provider.split(".")).with_suffix(".py").is_file():
-        meant = f"; did you mean 'python:{spec.spelling}'?"
     advice = (
         "for an endpoint that speaks OpenAI's API, such as vLLM, Ollama or Anthropic's, write "
         "provider: openai with base_url; any other provider comes from a hook pytest_ftgate_model "

@@ -29,7 +29,7 @@ from pytest_ftgate.data.example import (
 )
 from pytest_ftgate.data.messages import INSTRUCTIONS, calls_in, calls_to_send, declared_tools
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
-from pytest_ftgate.text import excerpt, listed, nearest
+from pytest_ftgate.text import excerpt, listed, suggestion
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 _NAME = re.compile(r"\s*[^\W\d][\w .-]*")
@@ -139,12 +139,9 @@ class Prompt:
         return rendered
 
     def _unknown_field(self, name: str, values: Mapping[str, Any], example: Example) -> ConfigError:
-        near = nearest(name, values)
         advice = "write {input} or a field; literal text in braces belongs in system"
-        if near is not None:
-            advice = f"did you mean {{{near}}}?"
         evidence = f"fields of {example.name}: {listed(values)}"
-        message = f"no field for the placeholder {{{name}}}"
+        message = f"no field for the placeholder {{{name}}}{suggestion(name, values)}"
         return self._template_error(message, evidence, advice)
 
     def _template_error(
@@ -190,11 +187,11 @@ def refuse_unsent_media(example: Example, sent: Collection[str] = ()) -> None:
     such as ``<image>`` within a text is text.
     """
     # What is a part of a message is sent, so only what lies beside it is refused.
-    media = list(_media_in(example.input))
-    medium = None if media else _media_beside(example, sent)
-    for content in media:
-        if not any(value for key, value in content.items() if key != "type"):
-            medium = f"a part of type {content.get('type')} without content"
+    parts = [part for part in _contents(example.input) if part.get("type") not in TEXT_PARTS]
+    medium = None if parts else _media_beside(example, sent)
+    for part in parts:
+        if not any(value for key, value in part.items() if key != "type"):
+            medium = f"a part of type {part.get('type')} without content"
 
     if medium is not None:
         message = f"the row has images, audio, video or documents that would not be sent: {medium}"
@@ -203,13 +200,6 @@ def refuse_unsent_media(example: Example, sent: Collection[str] = ()) -> None:
             "record the answers where the model sees them, or remove what the answer does not need"
         )
         raise DataError(message, where=example.place, cure=advice)
-
-
-def _media_in(example_input: Input) -> Iterator[Mapping[str, Any]]:
-    """Yield the parts of messages that are not text."""
-    for content in _contents(example_input):
-        if content.get("type") not in TEXT_PARTS:
-            yield content
 
 
 def _contents(example_input: Input) -> Iterator[Mapping[str, Any]]:
@@ -268,9 +258,6 @@ def build_prompt(spec: ModelSpec, training: DataSet | None) -> Prompt:
                 turns += prompt.shot(shot)
             prompt = replace(prompt, shots=tuple(turns))
             pool = [example for example in pool if example not in shots]
-        elif k and not any(_text_of(example).strip() for example in pool):
-            message = "retrieval compares text, and no usable training input has any"
-            raise ConfigError(message, where=where)
         else:
             prompt = replace(prompt, neighbours=Neighbours(pool, k))
     return prompt

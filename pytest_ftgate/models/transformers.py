@@ -411,15 +411,6 @@ def _classifier(spec: ModelSpec, folder: Path, surroundings: Surroundings) -> Fu
 
 def _generator(spec: ModelSpec, folder: Path, surroundings: Surroundings) -> FunctionModel:
     options = spec.options
-    architectures = [str(name) for name in _config_in(folder).get("architectures") or ()]
-    if any("ForSequenceClassification" in name for name in architectures):
-        message = (
-            f"{options['model']} is a sequence classifier ({listed(architectures)}), which writes "
-            "no text"
-        )
-        where = spec.source.where("model")
-        raise ConfigError(message, where=where, cure="write task: text-classification")
-
     adapter = None
     adapter_version = ""
     version = fingerprint(folder)

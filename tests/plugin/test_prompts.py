@@ -33,8 +33,8 @@ WRAP = "### Message\n{}\n### Label:"
 @pytest.mark.parametrize(
     ("keys", "place", "placeholder", "near"),
     [
-        ({"template": "{lang}: {imput}"}, "test.jsonl:1", "{imput}", "{input}"),
-        ({"template": "{langg} {input}"}, "test.jsonl:1", "{langg}", "{lang}"),
+        ({"template": "{lang}: {imput}"}, "test.jsonl:1", "{imput}", "'input'?"),
+        ({"template": "{langg} {input}"}, "test.jsonl:1", "{langg}", "'lang'?"),
         # all but this row have it
         ({"template": "{topic} {input}"}, "test.jsonl:8", "{topic}", "lang"),
         ({"template": "{kind} {input}"}, "guard.jsonl:1", "{kind}", "lang"),

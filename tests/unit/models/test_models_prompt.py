@@ -110,9 +110,9 @@ def test_template_stands_for_the_users_last_message():
     [
         ("{input}", ({"role": "user", "content": [{"type": "text", "text": "hi"}]},), ["'e1'"]),
         ("{input}", ({"role": "assistant", "content": "hi"},), ["'e1'"]),
-        ("Q: {inputs}", "hi", ["{inputs}", "lang, input", "{input}?"]),
-        ("{langs} {input}", "hi", ["{langs}", "lang, input", "{lang}?"]),
-        ("{{ input }}", "hi", ["{ input }", "{input}?"]),
+        ("Q: {inputs}", "hi", ["{inputs}", "lang, input", "'input'?"]),
+        ("{langs} {input}", "hi", ["{langs}", "lang, input", "'lang'?"]),
+        ("{{ input }}", "hi", ["{ input }", "'input'?"]),
         ("{input} {expected} {lang}", "hi", ["{expected}", "system"]),
         ("fixed", "hi", ["e1", "{input}"]),  # the same text would be sent for every example
         ("{lang}:", "hi", ["e1", "{input}"]),

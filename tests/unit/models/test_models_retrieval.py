@@ -85,14 +85,6 @@ def picture(url, *texts):
     return ({"role": "user", "content": parts},)
 
 
-def test_pictures_alone_cannot_be_compared(spec):
-    with pytest.raises(ConfigError, match=r"ftgate.yaml:7: retrieval: .*text"):
-        build_prompt(
-            spec(retrieval=1),
-            examples_from([(picture("a"), "x"), (picture("b", " "), "y")], origin="t"),
-        )
-
-
 def test_messages_are_compared_by_their_text_without_instructions():
     system = {"role": "system", "content": "where is my parcel"}
     pool = data(
