@@ -45,11 +45,6 @@ SUFFIXES = (*_PLAIN_SUFFIXES, *(suffix + GZIP for suffix in _PLAIN_SUFFIXES))
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 _LARGEST_CELL = 2**31 - 1  # characters; the largest limit that works on every platform
 
-_FOR_PANDAS = frozenset(
-    (".xlsx", ".xls", ".ods", ".pkl", ".pickle", ".feather", ".arrow", ".npy", ".h5", ".sqlite")
-)
-"""Suffixes of files that are no text, and that Python code reads in a line."""
-
 
 class Opened(NamedTuple):
     """A file that is being read: the number and the values of each row, or its error.
@@ -200,22 +195,15 @@ def _unknown_suffix(path: Path, suffix: str) -> DataError:
     message = "the format is unknown, because the file has no suffix"
     evidence = f"known: {', '.join(_PLAIN_SUFFIXES)}, each also with .gz"
     *names, last_name = _FILES
-    advice = f"say how it is written: format: {', '.join(names)} or {last_name}"
+    advice = (
+        f"say how it is written (format: {', '.join(names)} or {last_name}), or let a fixture "
+        "such as ftgate_test_set read it and return a pandas.DataFrame"
+    )
     if suffix:
         message = f'unknown suffix "{path.suffix}"'
-    if suffix in _FOR_PANDAS:
-        advice = (
-            "save it as CSV or JSON Lines, or let a fixture such as ftgate_test_set read it and "
-            "return a pandas.DataFrame"
-        )
     return UnopenedError(
         message, where=Where(path=shown_path(path)), evidence=evidence, cure=advice
     )
-
-
-def separator_of(header: str, usual: str) -> str:
-    """Return the sign that divides a header into the most cells; of equal ones the usual one."""
-    return max((usual, ",", ";", "\t", "|"), key=header.count)
 
 
 def read_cells(lines: Lines, usual: str) -> Iterator[tuple[int, dict[str, str]] | DataError]:
@@ -227,7 +215,7 @@ def read_cells(lines: Lines, usual: str) -> Iterator[tuple[int, dict[str, str]] 
     """
     # Spreadsheets write semicolons where a comma is the decimal sign.
     first = next((text for text in lines if not text.isspace()), "")
-    sign = separator_of(first, usual)
+    sign = max((usual, ",", ";", "\t"), key=first.count)
     header: list[str] = []
     line = lines.number
 
@@ -241,7 +229,7 @@ def read_cells(lines: Lines, usual: str) -> Iterator[tuple[int, dict[str, str]] 
             elif len(cells) == len(header):
                 yield line, dict(zip(header, cells, strict=True))
             elif cells and (len(cells) > 1 or not cells[0].isspace()):
-                yield _uneven(cells, header, place, sign)
+                yield _uneven(cells, header, place)
             line = lines.number + 1
     except csv.Error as error:
         advice = (
@@ -265,15 +253,9 @@ def _check_header(header: list[str], place: Where) -> None:
             )
 
 
-def _uneven(cells: list[str], header: list[str], place: Where, sign: str) -> DataError:
-    message = f"the row has {plural(len(cells), 'cell')}, and the header {len(header)}"
-    other = separator_of("".join(cells), sign)
-    if len(cells) == 1 and other != sign and cells[0].count(other) == len(header) - 1:
-        message = f"the header is separated by {sign!r} and the row by {other!r}"
-        return DataError(message, where=place, cure="separate both by the same sign")
-
+def _uneven(cells: list[str], header: list[str], place: Where) -> DataError:
     return DataError(
-        message,
+        f"the row has {plural(len(cells), 'cell')}, and the header {len(header)}",
         where=place,
         evidence=f"found: {excerpt(' | '.join(cells))}",
         cure="write every cell, including empty ones, and quote cells that contain the separator",

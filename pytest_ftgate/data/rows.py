@@ -332,12 +332,7 @@ class RowReader:
             likely.append(f"{name}: {path}")
 
         advice = self._mapping_advice(likely)
-        wrapper = _key_of_rows(row)
-        if wrapper is not None:
-            advice = (
-                f"the rows seem to be the list under {listed([wrapper])}: write that list alone"
-            )
-        elif nothing_unused:
+        if nothing_unused:
             advice = f"add {listed(absent.values())} to the row"
         raise ColumnsError("; ".join(flaws), evidence=f"found: {listed(paths)}", cure=advice)
 
@@ -347,16 +342,6 @@ class RowReader:
         if self._mappable:
             return f"map the columns: {mapped}"
         return f"rename the keys, or give {{path: ROWS, {mapped}}} in place of the rows"
-
-
-def _key_of_rows(row: Mapping[str, Any]) -> str | None:
-    """Return the key of a list of rows, ``{"data": [...]}``; None if a row holds no such list."""
-    for key, value in row.items():
-        if isinstance(value, list) and value and isinstance(value[0], Mapping):
-            parts = {part_of(str(name)) for name in value[0]}
-            if parts >= _USUAL.keys():
-                return key
-    return None
 
 
 def collected(
