@@ -275,7 +275,6 @@ OTHERWISE = [  # the same rows, written in other ways
     (".csv", table(";")),
     (".csv", table("\t")),
     (".tsv", "\n" + table(",")),
-    (".csv", table("|")),
     (".jsonl", FILES[".json"][0]),
     (".json", lines(*PAIRS)),
 ]
