@@ -70,11 +70,11 @@ def check_free(gate: Context) -> Iterator[Check]:
         return
     for role, model in gate.models.items():
         if model.latency_sample not in (0, candidate.latency_sample):
-            message = "the latency samples of the models differ: "
-            message += f"{called(role, model.name)} has {plural(model.latency_sample, 'example')}, "
-            message += f"{called('candidate', candidate.name)} has "
-            message += plural(candidate.latency_sample, "example")
-            advice = "Give both models the same latency_sample: 50."
+            message = (
+                f"the latency samples of {called(role, model.name)} and the candidate differ: "
+            )
+            message += f"{model.latency_sample:,} and {candidate.latency_sample:,} examples"
+            advice = "Give both models the same latency_sample."
             required = gate.requirement("faster_by")
             yield Check("faster_by", "error", message, **required, advice=advice)
 
@@ -110,9 +110,6 @@ def _cheaper(gate: Context) -> Check:
 
     evidence = f"1,000 calls cost {show_usd(1000 * candidate_cost)} instead of "
     evidence += show_usd(1000 * cost)
-    keys = gate.config.economics
-    if keys is not None and keys.hosting_usd_per_month:
-        evidence += f", without hosting at {show_usd(keys.hosting_usd_per_month)} per month"
     return _advantage(gate, "cheaper", cost / candidate_cost, evidence)
 
 

@@ -1,15 +1,16 @@
 """The rules for ``thresholds``, and for the latencies that they limit."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import ceil, inf, log
 
-from pytest_ftgate.checks.answers import answers_of
+from pytest_ftgate.checks.answers import complete_checks
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config.requirements import ThresholdKeys
 from pytest_ftgate.models.price import UNPRICED, price_of
 from pytest_ftgate.plain import Unknown
 from pytest_ftgate.result import Check, ModelResult, Status, called
+from pytest_ftgate.runs.measure import Measured, measure_run
 from pytest_ftgate.statistics import evidence, exact
 from pytest_ftgate.text import show_percent, show_seconds, show_usd, show_value
 
@@ -182,57 +183,43 @@ def _shown(name: str, value: float, is_share: bool) -> str:
 
 
 def check_sampled(gate: Context) -> Iterator[Check]:
-    """Check that models whose latency has a threshold or is compared have a latency sample.
-
-    Without one, latencies depend on whatever else ran at the same time.
-    """
-    samples: dict[str, tuple[str, str, str]] = {}  # the check, the latency and its source, by role
-    for name, limits in gate.config.thresholds.items():
-        if name in LATENCIES:
-            samples["candidate"] = (f"thresholds.{name}", name, str(limits.source))
-    # One warning a model is enough.
+    """Check that models whose latency has a threshold or is compared have a latency sample."""
     if gate.config.faster_by is not None:
-        for role in gate.models:
-            samples[role] = ("faster_by", "latency_p50_s", gate.source("faster_by"))
+        yield from _unsampled(gate, "faster_by", gate.source("faster_by"), gate.models)
+        return
 
-    # What holds for both models is said once.
-    names: dict[tuple[str, str, str, str, str | None], list[str]] = {}
-    for role, (check_name, latency, source) in samples.items():
+    for name in LATENCIES:
+        limits = gate.config.thresholds.get(name)
+        if limits is not None:
+            yield from _unsampled(gate, f"thresholds.{name}", str(limits.source), ["candidate"])
+
+
+def _unsampled(
+    gate: Context, check_name: str, source: str, roles: Iterable[str]
+) -> Iterator[Check]:
+    """Warn of models without a sample: their latencies depend on what else ran."""
+    models = []
+    advice = None
+    for role in roles:
         model = gate.models[role]
         if model.latency_sample:
             continue
+        models.append(called(role, model.name))
+        # Of a recording it is too late, and a callable has no sample.
+        if model.endpoint:
+            advice = "Set latency_sample: 60, which measures one call at a time."
 
-        advice = None
-        basis = f"measured with up to {model.concurrency:,} concurrent calls, "
-        basis += "while the other model runs"
-        if model.verified is not None:
-            basis = "from the recording, made under unknown load"
-        elif model.endpoint:
-            advice = "Set latency_sample: 50 on the model, which takes a separate sample."
-        facts = (check_name, latency, source, basis, advice)
-        names.setdefault(facts, []).append(called(role, model.name))
-
-    for (check_name, latency, source, basis, advice), models in names.items():
-        message = f"{latency} of {' and '.join(models)}: {basis}"
+    if models:
+        message = f"the latencies of {' and '.join(models)} are those of all calls, "
+        message += "whatever ran at the same time"
         yield Check(check_name, "warning", message, source=source, advice=advice)
 
 
 def check_samples(gate: Context) -> Iterator[Check]:
-    """Yield the latencies of each sample; a sample with missing answers is an error."""
+    """Check that no answer of a latency sample is missing."""
+    samples: dict[str, Measured] = {}
     for role, run in gate.runs_of("latency").items():
-        facts = gate.measured[role].facts
-        name = answers_of(role)
-        title = called(role, facts.name)
-        n = len(run.test_set)
-        if run.unanswered:
-            cause = "no cause is known"
-            advice = None
-            if run.failure:
-                cause = run.failure.cause
-                advice = run.failure.advice
-            missing = f"{len(run.unanswered):,} of {n:,} answers of the latency sample missing"
-            yield Check(name, "error", f"{title}: {cause}; {missing}", advice=advice)
-        else:
-            p50 = show_seconds(facts.latency_p50_s)
-            p95 = show_seconds(facts.latency_p95_s)
-            yield Check(name, "note", f"{title}: p50 {p50}, p95 {p95} (n={n:,}, sequential)")
+        samples[role] = measure_run(gate.asked(role).name, run)
+    for check in complete_checks(samples, ()):
+        if check.status != "pass":
+            yield replace(check, message=f"latency sample: {check.message}")
