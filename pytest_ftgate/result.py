@@ -263,30 +263,6 @@ class TestSetResult:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgeResult:
-    """One metric judged by a model or by people.
-
-    Cost (US dollars), tokens and questions are those of the judge and are
-    not part of any model's cost_usd."""
-
-    metric: str
-    judge: Annotated[str | None, about("the judge's name; null for people")] = None
-    model: Annotated[str | None, about("null for people")] = None
-    n_questions: Annotated[
-        int | None, about("distinct questions to the judge, with those of the calibration")
-    ] = None
-    n_stored: Annotated[int | None, about("questions answered from the store")] = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cost_usd: float | None = None
-    cost_unknown: Unknown | None = field(default=None, metadata=INNER)
-    kappa: Annotated[float | None, about("agreement with the human labels of the calibration")] = (
-        None
-    )
-    raters: int | None = field(default=None, metadata=INNER)  # of people
-
-
-@dataclass(frozen=True, slots=True)
 class Flip:
     """An example with the answers of both models."""
 
@@ -435,7 +411,6 @@ class GateResult(Comparison):
     slices: Annotated[
         tuple[PartResult, ...], about("compared with the best baseline, the worst change first")
     ] = ()
-    judges: Annotated[tuple[JudgeResult, ...], about("one for each judged metric")] = ()
     agreement: Annotated[AgreementResult | None, about("null without agreement")] = None
     attempt: Annotated[AttemptResult | None, about("null without max_attempts")] = None
     location: Annotated[

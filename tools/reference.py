@@ -695,8 +695,7 @@ _FACTS = {
     "method, note": "how the gain was tested, with its sources; the basis of the bounds",
     "baseline, baselines, candidate": "the best baseline, all by name, and the candidate, as below",
     "gains": "the gain over each baseline, by name",
-    "guards, slices, economics, judges, attempt": "one item for each, `null` or empty where there "
-    "is none",
+    "guards, slices, economics, attempt": "one item for each, `null` or empty where there is none",
     "training, test_set": "path, sha256 and counts of the data",
     "hypothesis": "the expectation; the check `hypothesis` says what came of it",
     "checks": "`name`, `kind`, `status`, `observed`, `required`, `source` (`ftgate.yaml:14`), "

@@ -140,8 +140,7 @@ def _add_calibration(gate: Context, options: dict[str, Any]) -> Context:
 
 
 def _with_judging(gate: Context, judging: Judging, checks: Iterable[Check]) -> Context:
-    facts = {"judges": tuple(judging.results.values())}
-    return replace(gate, judging=judging).with_found(Found(facts, checks))
+    return replace(gate, judging=judging).with_found(Found({}, checks))
 
 
 def jobs_of(gate: Context) -> dict[RunName, Job]:

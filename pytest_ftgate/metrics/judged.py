@@ -15,7 +15,7 @@ from pytest_ftgate.errors import ConfigError, DataError, MetricError, Where, sho
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, by_example, check_shape
 from pytest_ftgate.models.prompt import read_named
-from pytest_ftgate.result import Check, JudgeResult
+from pytest_ftgate.result import Check
 from pytest_ftgate.statistics.arrays import Floats
 from pytest_ftgate.statistics.groups import effective_groups, group_counts, sign_flip_p_value
 from pytest_ftgate.text import excerpt, nearest, plural, printable
@@ -358,8 +358,8 @@ def _rating(row: Row) -> Rating:
 
 def judged_by_people(
     ratings: Ratings, baseline: str, outputs: Sequence[tuple[str | None, str | None]]
-) -> tuple[dict[str, Metric], list[Check], JudgeResult]:
-    """Return the scores by role, the checks, and the facts.
+) -> tuple[dict[str, Metric], list[Check]]:
+    """Return the scores by role, and the checks.
 
     ``outputs`` are those of the candidate and the ``baseline`` to each example. Equal outputs are a
     tie, and a missing output loses, whatever people say.
@@ -394,7 +394,7 @@ def judged_by_people(
     name = HUMAN_PREFERENCE
     scores = paired_metrics(name, {baseline: values}, means=ratings.raters > 1)
     scores["candidate"] = Preferred(name, np.array(values), ratings.raters > 1, ratings)
-    return scores, checks, JudgeResult(name, raters=ratings.raters)
+    return scores, checks
 
 
 def _few_raters(ratings: Ratings) -> Check:

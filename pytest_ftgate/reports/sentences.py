@@ -15,7 +15,6 @@ from pytest_ftgate.result import (
     Check,
     Flip,
     GateResult,
-    JudgeResult,
     PartResult,
     Status,
 )
@@ -427,26 +426,3 @@ def input_sentences(result: GateResult) -> Iterator[str]:
         yield f"marker: {result.location}"
     for change in result.loosened:
         yield f"weaker than the gate file: {change}"
-
-
-def judge_sentences(result: GateResult) -> Iterator[str]:
-    """Yield one sentence for each judged metric."""
-    for judge in result.judges:
-        if judge.judge is None:
-            yield f"{judge.metric} by {text.plural(judge.raters or 0, 'rater')}"
-        else:
-            yield _judge_sentence(judge)
-
-
-def _judge_sentence(judge: JudgeResult) -> str:
-    """Return the questions, tokens and cost of a judge that is a model."""
-    sentence = f"{judge.metric} by judge {judge.judge}"
-    if judge.kappa is not None:
-        sentence += f", kappa {judge.kappa:.2f} with human labels"
-    sentence += f": {text.plural(judge.n_questions or 0, 'question')}"
-    sentence += f", {text.show_count(judge.n_stored)} stored"
-    if judge.input_tokens is not None and judge.output_tokens is not None:
-        sentence += f", {judge.input_tokens:,}/{judge.output_tokens:,} tokens"
-    if judge.cost_unknown is not None:
-        return f"{sentence}, cost unknown: {judge.cost_unknown.why}"
-    return f"{sentence}, {text.show_usd(judge.cost_usd)}"

@@ -126,7 +126,6 @@ def sections(result: GateResult) -> Iterator[Section]:
 
     yield from _filled("Breakdown", parts(result))
     yield from _filled("Economics", costs)
-    yield from _filled("Judges", list(sentences.judge_sentences(result)))
 
 
 def _filled(title: str, content: Sequence[Table | str]) -> Iterator[Section]:

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, product
+from itertools import product
 from math import fsum
 from operator import ne
 from typing import Any, NamedTuple, TypeAlias
@@ -29,9 +29,9 @@ from pytest_ftgate.metrics.judged import (
     value_unasked,
 )
 from pytest_ftgate.models import Model
-from pytest_ftgate.result import Check, JudgeResult
+from pytest_ftgate.result import Check
 from pytest_ftgate.runs.jobs import Job, Run
-from pytest_ftgate.runs.measure import answers_of, measure_run, texts_of
+from pytest_ftgate.runs.measure import answers_of, texts_of
 from pytest_ftgate.runs.runner import run_models
 from pytest_ftgate.text import excerpt, plural, printable
 
@@ -39,7 +39,6 @@ FEWEST_ITEMS = 20  # minimum number of items: with fewer, the estimate of kappa 
 SIDES = {"a": 1.0, "tie": 0.5, "b": 0.0}
 """The score of the first of two answers, by the side that is preferred."""
 
-_COUNTED = ("n_stored", "input_tokens", "output_tokens", "cost_usd", "cost_unknown")
 _SHOWN = 40  # characters of the name of an example
 _ADVICE = (
     "Make the rubric so specific that two people would agree, or use another judge. If people "
@@ -83,14 +82,12 @@ class Judging:
     Attributes:
         judges: by metric.
         runs: the judges' runs once they were asked, by their names in recordings.
-        results: the facts, by metric.
         metrics: the metrics with the scores of the judges, by role and name.
     """
 
     judges: Mapping[str, Judge]
     people: Ratings | None
     runs: Mapping[str, Run] = field(default_factory=dict)
-    results: Mapping[str, JudgeResult] = field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
 
 
@@ -382,15 +379,13 @@ def calibrate(judging: Judging, options: Mapping[str, Any]) -> tuple[Judging, li
     # the answers of the models are not needed, and judges that fail are not asked about them
     judging, answered, checks = _ask(judging, subjects, options, "_calibration")
 
-    results = dict(judging.results)
-    for name, questioning in answered.items():
+    for questioning in answered.values():
         judge = questioning.judge
         labels = [item.label for item in judge.items]
         judgements = [questioning.judgement(*item.subject[1:]) for item in judge.items]
         agreement = kappa(labels, judgements, ne if judge.metric.pairwise else _squared_difference)
-        results[name] = replace(results[name], kappa=agreement)
         checks.append(_calibration_check(judge, agreement))
-    return replace(judging, results=results), checks
+    return judging, checks
 
 
 def _squared_difference(score: float, other: float) -> float:
@@ -450,12 +445,10 @@ def ask_judges(
     (baseline,) = (role for role in runs if role != "candidate")
     texts = [texts_of(runs[role].predictions[0]) for role in ("candidate", baseline)]
     outputs = list(zip(*texts, strict=True))
-    scored, people_checks, facts = judged_by_people(judging.people, baseline, outputs)
+    scored, people_checks = judged_by_people(judging.people, baseline, outputs)
     for role, metric in scored.items():
         metrics[role][HUMAN_PREFERENCE] = metric
-
-    results = {**judging.results, HUMAN_PREFERENCE: facts}
-    return replace(judging, results=results, metrics=metrics), [*checks, *people_checks]
+    return replace(judging, metrics=metrics), [*checks, *people_checks]
 
 
 def _subjects(metric: ModelJudged, test: DataSet, answers: _Answers) -> Iterator[Subject]:
@@ -525,40 +518,17 @@ def _ask(
     new_runs = dict(zip(asked, run_models(jobs, **options), strict=True))
 
     runs = dict(judging.runs)
-    results = dict(judging.results)
     answered = {}
-    failed = []
-    # by the failure of another
-    stopped = []
+    errors: list[Check] = []
     for name, run in new_runs.items():
         if len(run.test_set):
             runs[f"judge_{name}{suffix}"] = run
         questioning = asked[name]
         questioning.take(run)
-        results[name] = _facts(name, questioning.judge, runs, results.get(name))
-        errors = list(questioning.errors(run))
-        if not errors:
+        errors_of_judge = list(questioning.errors(run))
+        if not errors_of_judge:
             answered[name] = questioning
-        elif run.failure is not None and run.failure.kind == "stopped":
-            stopped += errors
-        else:
-            failed += errors
-    return replace(judging, runs=runs, results=results), answered, failed + stopped
-
-
-def _facts(
-    name: str, judge: Judge, runs: Mapping[str, Run], known: JudgeResult | None
-) -> JudgeResult:
-    """Return the judge, the number of its calls so far, and their cost."""
-    judge_name = judge.metric.judge.name
-    facts = JudgeResult(judge.metric.name, judge_name, judge.model.spelling, 0, 0, 0, 0, 0.0)
-    if known is not None:
-        facts = replace(facts, kappa=known.kappa)
-    of_judge = [runs[key] for key in (f"judge_{name}_calibration", f"judge_{name}") if key in runs]
-    if not of_judge:
-        return facts
-
-    predictions = tuple(chain.from_iterable(run.predictions for run in of_judge))
-    measured = measure_run(judge_name, replace(of_judge[0], predictions=predictions)).facts
-    counts = {count: getattr(measured, count) for count in _COUNTED}
-    return replace(facts, n_questions=measured.n_expected, **counts)
+        # the failure that stopped a judge is an error of another one
+        elif run.failure is None or run.failure.kind != "stopped":
+            errors += errors_of_judge
+    return replace(judging, runs=runs), answered, errors

