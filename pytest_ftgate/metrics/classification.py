@@ -160,23 +160,16 @@ def build(options: Options) -> Metric:
     if name in _BINARY:
         codes = (positive_code(options, labels),)
     low = -1.0 if name in _CHANCE_CORRECTED else 0.0
-    return LabelMetric(labels, name, _statistic(options, labels, codes), low, codes)
+    return LabelMetric(labels, name, _statistic(name, codes), low, codes)
 
 
-def _statistic(
-    options: Options, labels: LabelSet, codes: Sequence[int]
-) -> Callable[[Floats], Floats]:
-    name = options.metric
+def _statistic(name: str, codes: Sequence[int]) -> Callable[[Floats], Floats]:
     if name == "balanced_accuracy":
         return balanced_accuracy
-    if name in _CHANCE_CORRECTED:
-        if len(labels.texts) < 2:
-            problem = (
-                f"{name} needs at least two labels, "
-                f"and every test example expects {listed(labels.texts)}"
-            )
-            raise options.error(problem, cure="Add examples with other labels, or use accuracy.")
-        return cohen_kappa if name == "cohen_kappa" else matthews_corrcoef
+    if name == "cohen_kappa":
+        return cohen_kappa
+    if name == "matthews_corrcoef":
+        return matthews_corrcoef
 
     score, _, average = name.partition("_")
     return partial(averaged, score=score, average=average or "macro", codes=list(codes))

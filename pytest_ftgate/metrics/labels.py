@@ -187,8 +187,8 @@ def read_part(options: Options) -> Reading:
 def label_set(options: Options) -> LabelSet:
     """Return the labels of the test set with the gate's reading options.
 
-    Refuse labels that ``normalize`` makes equal. Where the gate does not write it, the steps that
-    would make labels equal are left out.
+    Refuse labels that ``normalize`` makes equal. Where the gate does not write it, such labels are
+    compared as they are written.
     """
     reading = replace(read_part(options), normalization=options.normalization(OF_LABELS))
     refuse_blank(options)
@@ -199,28 +199,19 @@ def label_set(options: Options) -> LabelSet:
     known = [*map(labels.label_of, options.known), *(options.labels("labels") or ())]
     labels = replace(labels, texts=distinct(texts), known=distinct(known))
 
-    # The gate leaves the choice to us: the most forgiving steps that keep labels apart.
-    if "normalize" not in options.spec.options:
-        for steps in (OF_LABELS, OF_LABELS - {"punctuation"}, OF_LABELS - {"case"}):
-            normalization = Normalization(steps)
-            candidate = replace(labels, reading=replace(reading, normalization=normalization))
-            if candidate.confused() is None:
-                return candidate
-        return replace(labels, reading=replace(reading, normalization=AS_WRITTEN))
-
     pair = labels.confused()
-    if pair is not None:
-        advice = (
-            "Remove the step that makes them equal, "
-            "or use one spelling of the label in the test set."
-        )
-        raise options.error(
-            f"normalize makes the labels {listed(pair[:1])} and {listed(pair[1:])} equal",
-            key="normalize",
-            cure=advice,
-        )
-
-    return labels
+    if pair is None:
+        return labels
+    if "normalize" not in options.spec.options:
+        return replace(labels, reading=replace(reading, normalization=AS_WRITTEN))
+    advice = (
+        "Remove the step that makes them equal, or use one spelling of the label in the test set."
+    )
+    raise options.error(
+        f"normalize makes the labels {listed(pair[:1])} and {listed(pair[1:])} equal",
+        key="normalize",
+        cure=advice,
+    )
 
 
 def distinct(texts: Iterable[str]) -> tuple[str, ...]:
@@ -265,68 +256,42 @@ def _inside(options: Options, reading: Reading) -> Reading | None:
 
     if bare:
         key = "pattern" if reading.pattern is not None else "json_field"
-        label = listed([reading.label(longer[0])])
-        content = "the whole text"
-        if reading.label(bare[0]) is None:
-            content = "nothing"
         problem = (
-            f"{key} reads {label} in the expected output {listed(longer[:1])}, "
-            f"but {content} in {listed(bare[:1])}"
+            f"{key} finds a part of the expected output {listed(longer[:1])}, "
+            f"and none of {listed(bare[:1])}"
         )
-        advice = (
-            "Write outputs that all hold just the label, "
-            f"or more that {key} reads in each; or correct {key}."
-        )
-        raise options.error(problem, key=key, cure=advice)
+        cure = f"Write outputs that are all just the label, or correct {key}."
+        raise options.error(problem, key=key, cure=cure)
 
     return reading
 
 
 def refuse_blank(options: Options) -> None:
     """Refuse an empty expected output, because an empty answer counts as wrong."""
-    if all(map(str.strip, options.expected)):
-        return
-
-    where = options.spec.source.where()
     for example in options.examples:
         if not expected_text(example.expected).strip():
-            where = example.place or where
-            break
-
-    problem = (
-        f"{options.metric} cannot score a blank expected output, "
-        "because an empty answer counts as wrong"
-    )
-    raise ConfigError(problem, where=where, cure="Use an explicit label such as `none`.")
+            problem = (
+                f"{options.metric} cannot score a blank expected output, "
+                "because an empty answer counts as wrong"
+            )
+            cure = "Use an explicit label such as `none`."
+            raise ConfigError(problem, where=example.place, cure=cure)
 
 
 def selected_codes(options: Options, labels: LabelSet) -> tuple[int, ...]:
     """Return the codes of the labels to average over.
 
     These are the labels of the test set in the option ``labels``, else all. Others in the option,
-    such as ``unknown``, are labels that an answer may be. One that may be misspelt is refused: it
-    resembles a label of the test set, or stands beside some of these, but not all.
+    such as ``unknown``, are labels that an answer may be. One that resembles a label of the test
+    set is refused as a misspelt one.
     """
-    codes = []
-    strangers = []
+    codes: dict[int, None] = {}
     for label in options.labels("labels") or ():
         code = labels.code(label)
-        if code is None:
-            strangers.append(label)
-        else:
-            codes.append(code)
-
-    # beside some labels of the test set, another one is probably meant to be one of them
-    is_partial = 0 < len(codes) < len(labels.texts)
-    for label in strangers:
-        if is_partial or nearest(label, labels.texts) is not None:
+        if code is not None:
+            codes[code] = None
+        elif nearest(label, labels.texts) is not None:
             raise _unknown(options, "labels", label, labels)
-
-    if len(set(codes)) < len(codes):
-        raise options.error(
-            "labels contains a label twice", key="labels", cure="List each label once."
-        )
-
     return tuple(codes) or tuple(range(len(labels.texts)))
 
 

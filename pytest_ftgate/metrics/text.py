@@ -234,7 +234,7 @@ def build(options: Options) -> ExactMatch | TextSimilarity:
 
 def _of_outputs(metric: ExactMatch, options: Options) -> ExactMatch:
     """Return the metric for outputs that are JSON, numbers, few different ones, or free text."""
-    expected = [example.expected for example in options.examples] or list(options.expected)
+    expected = [example.expected for example in options.examples]
     if not expected:
         return metric
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ftgate.config import MetricSpec, Source
+from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ConfigError, MetricError
 from pytest_ftgate.metrics import build_metric
 
@@ -13,6 +14,8 @@ SOURCE = Source("file", "ftgate.yaml:14", Path())
 
 def build(name, expected=("a", "b", "c"), /, *, known=(), custom=None, examples=(), **options):
     spec = MetricSpec(name, options, SOURCE)
+    if not examples:
+        examples = [Example(f"t{i}", f"input {i}", text) for i, text in enumerate(expected)]
     return build_metric(spec, labels=expected, custom=custom or {}, known=known, examples=examples)
 
 
