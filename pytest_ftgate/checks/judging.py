@@ -3,32 +3,9 @@
 from collections.abc import Iterator
 
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.metrics import judged
-from pytest_ftgate.models.openai_api.endpoint import is_same
 from pytest_ftgate.result import Check
 from pytest_ftgate.statistics import evidence
-
-
-def is_one_model(spec: ModelSpec, other_spec: ModelSpec) -> bool:
-    """Return whether two models are one, whatever their names, prompts and spellings.
-
-    A name without the provider or folder before it may be the other name; two with different ones
-    are two models.
-    """
-    if spec.identity != other_spec.identity:
-        return False
-    name = spec.served_model
-    other_name = other_spec.served_model
-    if name is None or other_name is None:
-        return True
-
-    # A router writes openai/gpt-4o for what the vendor calls gpt-4o.
-    folder = name.rpartition("/")[0]
-    other_folder = other_name.rpartition("/")[0]
-    if folder and other_folder and folder != other_folder:
-        return False
-    return is_same(name, other_name) and is_same(other_name, name)
 
 
 def check(gate: Context) -> Iterator[Check]:

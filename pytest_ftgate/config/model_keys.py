@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, model_validator
@@ -16,13 +16,11 @@ from pytest_ftgate.config.keys import (
     OpenKeys,
     PathText,
     Positive,
-    Source,
     Text,
     matching,
     optional,
     refused_key,
 )
-from pytest_ftgate.data import canonical_json
 
 PUBLIC_ENDPOINT = "https://api.openai.com/v1"
 ADAPTER = re.compile("lora|adapter", re.IGNORECASE)
@@ -48,8 +46,15 @@ UNCOUNTED = (
 )
 """The keys of a model that enter no key of its stored answers, since they change no answer."""
 
-_OF_CALLS = (*UNCOUNTED, "revision", "served_as", "params")
-"""The keys of a hook's model that change how it is called, and not which model it is."""
+NOT_IDENTIFYING = (
+    *UNCOUNTED,
+    *PROMPT_KEYS,
+    "revision",
+    "served_as",
+    "params",
+    "strip_reasoning",
+)
+"""The keys of a model that say how it is asked and read, and not which model it is."""
 
 COUNTS = ("few_shot", "retrieval", "latency_sample")
 """The keys of a model that count examples; 0 is the same as no key."""
@@ -158,10 +163,6 @@ def as_parameter(key: str, value: Any) -> str:
     return f"params: {{{key}: {number}}}"
 
 
-Options = Mapping[str, Any]
-"""The written keys of a model but ``provider``."""
-
-
 class Provider:
     """What the rest of the package must know of a provider beside its keys."""
 
@@ -178,11 +179,6 @@ class Provider:
     def short_name(cls, value: str) -> str:
         """Return the model's name in reports, by the value of its short key."""
         return value
-
-    @classmethod
-    def identity(cls, options: Options, source: Source) -> tuple[Any, ...]:  # noqa: ARG003
-        """Return what tells the model from others, beside the name that an endpoint is sent."""
-        return tuple((key, value) for key, value in sorted(options.items()) if key not in _OF_CALLS)
 
 
 class _Asked(Provider, Keys):
@@ -241,14 +237,6 @@ class OpenAIKeys(_Asked):
     strip_reasoning: _Stripping = _STRIPPING
     name: Text = _NAME
 
-    @classmethod
-    def identity(cls, options: Options, source: Source) -> tuple[Any, ...]:  # noqa: ARG003
-        """Return the URL, and the parameters that choose weights."""
-        url = str(options.get("base_url") or PUBLIC_ENDPOINT).lower().rstrip("/")
-        params = options.get("params") or {}
-        adapters = {name: value for name, value in params.items() if ADAPTER.search(name) and value}
-        return url, canonical_json(adapters)
-
 
 class PythonKeys(Provider, Keys):
     """A Python function used as a model."""
@@ -286,10 +274,6 @@ class PythonKeys(Provider, Keys):
     def short_name(cls, value: str) -> str:
         return value.rpartition(":")[2]
 
-    @classmethod
-    def identity(cls, options: Options, source: Source) -> tuple[Any, ...]:  # noqa: ARG003
-        return (options["target"],)
-
 
 class RecordedKeys(Provider, Keys):
     """Previously recorded answers."""
@@ -308,10 +292,6 @@ class RecordedKeys(Provider, Keys):
     @classmethod
     def short_name(cls, value: str) -> str:
         return os.path.basename(value)
-
-    @classmethod
-    def identity(cls, options: Options, source: Source) -> tuple[Any, ...]:  # noqa: ARG003
-        return (options["path"],)
 
 
 class TransformersKeys(_Asked):
@@ -345,17 +325,6 @@ class TransformersKeys(_Asked):
     @classmethod
     def short_name(cls, value: str) -> str:
         return os.path.basename(value)
-
-    @classmethod
-    def identity(cls, options: Options, source: Source) -> tuple[Any, ...]:
-        """Return the folders of the model and its adapter, or their names on the hub."""
-        places = []
-        for key in ("model", "adapter"):
-            name = str(options.get(key, ""))
-            # A name of the hub looks like a relative path.
-            folder = source.absolute(name)
-            places.append(str(folder) if folder.is_dir() else name)
-        return tuple(places)
 
 
 class CallableKeys(Provider, Keys):

@@ -75,9 +75,13 @@ class ModelSpec(Placeable):
         return self.options["model"] if self.kind.is_remote else None
 
     @property
-    def identity(self) -> tuple[Any, ...]:
-        """Return what tells the model from others, beside the name that an endpoint is sent."""
-        return self.provider, *self.kind.identity(self.options, self.source)
+    def identity(self) -> tuple[str, Mapping[str, Any]]:
+        """Return what tells the model from others: its provider, and the keys that choose it."""
+        keys = {}
+        for key, value in self.options.items():
+            if key not in model_keys.NOT_IDENTIFYING:
+                keys[key] = value
+        return self.provider, keys
 
     def placed(self, source_at: At, name: str | None = None) -> ModelSpec:
         """Return the model with its source; a named model keeps the source of its definition.

@@ -5,7 +5,6 @@ from inspect import unwrap
 from typing import Any
 
 from pytest_ftgate import errors, result
-from pytest_ftgate.checks.judging import is_one_model
 from pytest_ftgate.config import GateKeys, ModelSpec, model_keys
 from pytest_ftgate.data import DataSet, lines
 from pytest_ftgate.metrics import Metric, judged
@@ -112,7 +111,7 @@ def _check_judge(metric: judged.ModelJudged) -> None:
 def _refuse_spec(metric: judged.ModelJudged, config: GateKeys) -> None:
     """Refuse a judge that is written as a model of the gate is, before it is built."""
     for role, spec in config.asked.items():
-        if is_one_model(metric.judge, spec):
+        if metric.judge.identity == spec.identity:
             raise _self_judged(metric, role, spec)
 
 
