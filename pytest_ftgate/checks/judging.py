@@ -25,14 +25,10 @@ def check(gate: Context) -> Iterator[Check]:
 
 
 def check_raters(gate: Context) -> Iterator[Check]:
-    """Check that the gain is no taste of a few raters, where most pairs have several ratings.
-
-    The gain is tested again with the raters as the observations. With one rating a pair they are
-    its groups.
-    """
+    """Check that the gain is no taste of some raters: with them as the observations."""
     metric = gate.scored["candidate"].scores[gate.deciding.name].metric
     ratings = metric.ratings if isinstance(metric, judged.Preferred) else None
-    if ratings is None or ratings.few_raters or ratings.mostly_single:
+    if ratings is None or ratings.few_raters:
         return
     if gate.config.evidence == "observed" or not gate.comparisons[gate.best].reached:
         return

@@ -17,8 +17,8 @@ from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, by_example, 
 from pytest_ftgate.models.prompt import read_named
 from pytest_ftgate.result import Check
 from pytest_ftgate.statistics.arrays import Floats
-from pytest_ftgate.statistics.groups import effective_groups, group_counts, sign_flip_p_value
-from pytest_ftgate.text import excerpt, nearest, plural, printable
+from pytest_ftgate.statistics.groups import effective_groups, sign_flip_p_value
+from pytest_ftgate.text import excerpt, plural
 
 RUBRIC, PREFERENCE, HUMAN_PREFERENCE = NAMES = ("rubric", "preference", "human_preference")
 READS_EXPECTED = False
@@ -246,22 +246,6 @@ class Ratings:
         """Return whether the raters are too few to show that the gain is not their common taste."""
         return self.effective_raters < FEWEST_RATERS
 
-    @property
-    def mostly_single(self) -> bool:
-        """Return whether most pairs have the rating of one person."""
-        return 2 * sum(len(ratings) == 1 for ratings in self.by_example) > len(self.by_example)
-
-    def groups(self, test_groups: Sequence[str | None]) -> Sequence[str | None]:
-        """Return the groups of the preferences.
-
-        They are the groups of the test set, if it has some. Otherwise they are the raters where
-        most pairs have one rating, by enough raters: a rater who likes the style of one model votes
-        for it again and again.
-        """
-        if self.few_raters or not self.mostly_single or group_counts(test_groups, len(test_groups)):
-            return test_groups
-        return [ratings[0].rater for ratings in self.by_example]
-
     def rater_p_value(self, gain: float) -> float:
         """Return the one-sided p-value of "the true gain is at most this".
 
@@ -295,7 +279,11 @@ def read_ratings(metric: HumanPreference, test: DataSet) -> Ratings:
         ratings = by_example[_example_row(table_row, rows)]
         first = ratings.setdefault(rating.rater, rating)
         if first is not rating:
-            raise _rated_twice(table_row, first)
+            raise DataError(
+                f"this example was rated by the same rater before, in {first.where}",
+                where=table_row.where,
+                cure="Keep one of the two, or name the raters in the column rater.",
+            )
 
     path = shown_path(metric.path)
     missing = [row for row, ratings in enumerate(by_example) if not ratings]
@@ -314,46 +302,27 @@ def read_ratings(metric: HumanPreference, test: DataSet) -> Ratings:
     return Ratings(path, metric.source, tuple(tuple(ratings.values()) for ratings in by_example))
 
 
-def _rated_twice(row: Row, first: Rating) -> DataError:
-    rater = f" by {printable(first.rater, 40)}" if first.rater else " without a rater"
-    id_ = excerpt(str(row.values["id"]))
-    return DataError(
-        f'the id "{id_}" is rated twice{rater}, first in {first.where}',
-        where=row.where,
-        cure="Keep one of the two, or name the raters in the column rater.",
-    )
-
-
 def _example_row(row: Row, rows: Mapping[str, int]) -> int:
     """Return the row of the test example that a rating is about."""
-    id_ = row.values["id"]
-    if isinstance(id_, int) and not isinstance(id_, bool):
-        id_ = str(id_)
-    if not isinstance(id_, str):
-        raise row.wrong("id", "text or an integer")
+    id_ = str(row.values["id"])
     if id_ not in rows:
-        near = nearest(id_, rows)
-        advice = f'Did you mean "{near}"?' if near else "Use the ids of the test set."
         raise DataError(
-            f'no test example has the id "{excerpt(id_)}"', where=row.at("id"), cure=advice
+            f'no test example has the id "{excerpt(id_)}"',
+            where=row.at("id"),
+            cure="Use the ids of the test set.",
         )
 
     return rows[id_]
 
 
 def _rating(row: Row) -> Rating:
-    rater = row.values.get("rater")
-    if rater is not None and not isinstance(rater, str | int):
-        raise row.wrong("rater", "text")
-
-    word = row.values["preferred"]
-    value = _WORDS.get(word.strip().lower()) if isinstance(word, str) else None
+    value = _WORDS.get(str(row.values["preferred"]).strip().lower())
     if value is None:
         raise row.wrong("preferred", "candidate, baseline or tie")
 
     # "Anna" and "anna" are one person
-    name = "" if rater is None else str(rater).strip().casefold()
-    return Rating(row.where, name, value)
+    rater = str(row.values.get("rater") or "").strip().casefold()
+    return Rating(row.where, rater, value)
 
 
 def judged_by_people(
@@ -372,24 +341,15 @@ def judged_by_people(
     if ratings.few_raters:
         checks.append(_few_raters(ratings))
 
-    corrected = []
-    moved = []
+    # a pair that needs no judgement is decided without people
+    decided = []
     for pair, pair_ratings in zip(outputs, ratings.by_example, strict=True):
         value = value_unasked(*pair)
         if value is not None:
-            moved += [rating.where for rating in pair_ratings if rating.value != value]
             pair_ratings = tuple(replace(rating, value=value) for rating in pair_ratings)
-        corrected.append(pair_ratings)
+        decided.append(pair_ratings)
 
-    if moved:
-        verb = "is" if len(moved) == 1 else "are"
-        message = (
-            f"{plural(len(moved), 'preference')} in {path} {verb} corrected, the first in "
-            f"{moved[0]}: equal outputs are a tie, and a missing output loses"
-        )
-        checks.append(Check("evidence", "warning", message, len(moved), 0, source))
-
-    ratings = replace(ratings, by_example=tuple(corrected))
+    ratings = replace(ratings, by_example=tuple(decided))
     values = ratings.values()
     name = HUMAN_PREFERENCE
     scores = paired_metrics(name, {baseline: values}, means=ratings.raters > 1)
@@ -400,12 +360,9 @@ def judged_by_people(
 def _few_raters(ratings: Ratings) -> Check:
     """Warn that so few raters cannot show that the gain is more than their taste."""
     n_raters = ratings.effective_raters
-    message = f"{plural(ratings.raters, 'rater')} in {ratings.path}"
-    if n_raters < ratings.raters:
-        message += f" who count as {n_raters}, because some rate more than others"
-    message += (
-        ": the bound assumes that no rater prefers one model's style, "
-        "because so few cannot show otherwise"
+    message = (
+        f"{plural(ratings.raters, 'rater')} in {ratings.path}, who count as {n_raters}: the bound "
+        "assumes that no rater prefers one model's style, because so few cannot show otherwise"
     )
     advice = (
         f"Let at least {FEWEST_RATERS} people rate about as many pairs each, "
