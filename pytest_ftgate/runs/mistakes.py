@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pytest_ftgate.data import Example, expected_text, strict_json
+from pytest_ftgate.data.messages import normalized_input
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.metrics.labels import are_labels
 from pytest_ftgate.models import Completion
@@ -26,11 +27,7 @@ KINDS = ("missing", "refusal", "cut_off", "empty", "malformed", WRONG)
 Kinds = list[list[str]]
 """The kind of each answer, ``[repeat][example]``."""
 
-MOST_LABELS = 50
-"""With more different outputs, they are not a small set of labels."""
-
 _TELLING_DIGITS = 3
-_TESTS_OF_A_LABEL = 5
 _ROUNDING = 1e-9
 _WORD = re.compile(r"\w+")
 
@@ -54,16 +51,16 @@ def diagnose(
         return diagnosis
 
     fixed = []
-    # calls are behaviour, not knowledge
-    if not metric.calls_tools:
+    # labels and calls are behaviour, not knowledge
+    if labels is None and not metric.calls_tools:
         better = (gains(baseline, candidate, metric.name) > _ROUNDING).nonzero()[0]
-        fixed = [candidate.run.test_set.examples[i] for i in better]
+        fixed = [examples[row] for row in better.tolist()]
 
     return replace(
         diagnosis,
         candidate=_counted(new_kinds),
         wrong_in_both=len(_never_right(old_kinds) & _never_right(new_kinds)),
-        recalled=recalled(fixed, examples, list(training)),
+        recalled=recalled(fixed, training),
     )
 
 
@@ -141,17 +138,14 @@ def _flaw(completion: Completion | None) -> str | None:
 def _labels(metric: Metric, examples: Sequence[Example]) -> list[str] | None:
     """Return the label that each test example expects; None if the outputs are not labels.
 
-    They are not if they are compared as numbers or as several labels, some are no plain values,
-    all are blank, or most of them differ.
+    They are not if they are compared as numbers or as several labels, all are blank, or most of
+    them differ.
     """
     if metric.of_numbers or metric.separator is not None:
         return None
 
-    label_set = metric.label_set
-    if label_set is not None and label_set.inside is not None:
-        labels = [label_set.label_of(example.expected) for example in examples]
-    elif any(strict_json.container_of(example.expected) is not None for example in examples):
-        return None
+    if metric.label_set is not None:
+        labels = [metric.label_set.label_of(example.expected) for example in examples]
     else:
         labels = [expected_text(example.expected).strip() for example in examples]
 
@@ -185,20 +179,12 @@ def _right_by_label(labels: Sequence[str], kinds: Kinds) -> Counter[str]:
 # --- knowledge ------------------------------------------------------------------------------------
 
 
-def recalled(fixed: Sequence[Example], test: Sequence[Example], training: Sequence[Example]) -> int:
+def recalled(fixed: Sequence[Example], training: Iterable[Example]) -> int:
     """Return how many fixed examples expect text from the training set's outputs.
 
-    Only facts count that are not in the example's own input: several words, a number or a name. A
-    label of a small set or an object does not: giving the right one is behaviour, not knowledge.
+    Only facts count that are not in the example's own input: several words, a number or a name. An
+    object does not.
     """
-    tested = set(map(_output, test))
-    outputs = set(map(_output, training))
-    # a small set of labels is behaviour, not knowledge
-    are_often_tested = len(tested) * _TESTS_OF_A_LABEL <= len(test)
-    are_few = are_often_tested or len(tested | outputs) <= MOST_LABELS
-    if are_few and are_labels(tested | outputs, len(test) + len(training)):
-        return 0
-
     facts = list(filter(None, map(_fact, fixed)))
     # by the first word of a fact
     lengths: dict[str, set[int]] = {}
@@ -206,16 +192,12 @@ def recalled(fixed: Sequence[Example], test: Sequence[Example], training: Sequen
         lengths.setdefault(fact[0], set()).add(len(fact))
 
     missing = set(facts)
-    for output in outputs:
+    for output in {expected_text(example.expected) for example in training}:
         words = _words(output)
         for start, word in enumerate(words):
             for length in lengths.get(word, ()):
                 missing.discard(words[start : start + length])
     return sum(fact not in missing for fact in facts)
-
-
-def _output(example: Example) -> str:
-    return expected_text(example.expected).strip()
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -224,18 +206,12 @@ def _words(text: str) -> tuple[str, ...]:
 
 def _fact(example: Example) -> tuple[str, ...]:
     """Return the words of the expected output; none if it is not a fact, or is in the input."""
-    text = _output(example)
-    is_scalar = isinstance(example.expected, str | int | float)
-    if not is_scalar or strict_json.container_of(example.expected) is not None:
-        return ()
-    if not _tells(text):
+    text = expected_text(example.expected)
+    if strict_json.container_of(example.expected) is not None or not _tells(text):
         return ()
 
-    contents = [example.input]
-    if not isinstance(example.input, str):
-        contents = [str(message.get("content") or "") for message in example.input]
     fact = _words(text)
-    words_of_input = _words(" ".join(map(str, contents)))
+    words_of_input = _words(normalized_input(example.input))
     if f" {' '.join(fact)} " in f" {' '.join(words_of_input)} ":
         return ()
     return fact
