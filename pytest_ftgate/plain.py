@@ -1,4 +1,4 @@
-"""Turn facts into JSON values and back, describe them for JSON Schema, and hold unknown facts."""
+"""Turn facts into JSON values and back, and hold unknown facts."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Annotated, Any, NamedTuple, TypeVar
 
-from pydantic import BeforeValidator, Field, TypeAdapter, WithJsonSchema
+from pydantic import BeforeValidator, Field, TypeAdapter
 
 from pytest_ftgate.text import shortened
 
@@ -15,18 +15,12 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 T = TypeVar("T")
 
-_END = WithJsonSchema({"type": ["number", "null"]})  # JSON has no infinity
 _LOW = BeforeValidator(lambda end: -math.inf if end is None else end)
 _HIGH = BeforeValidator(lambda end: math.inf if end is None else end)
-Range = tuple[Annotated[float, _LOW, _END], Annotated[float, _HIGH, _END]]
+Range = tuple[Annotated[float, _LOW], Annotated[float, _HIGH]]
 """The lower and upper end of a range; an infinite end is null in JSON."""
 Hashes = Annotated[tuple[Annotated[str, Field(pattern="^[0-9a-f]{8}$")], ...], Field(min_length=1)]
 """One hash or more, of 8 hex digits each."""
-
-
-def about(description: str) -> Any:
-    """Return the description of a field in the JSON Schema of the report."""
-    return Field(description=description)
 
 
 INNER = {"inner": True}

@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pytest_ftgate.check_names import Kind, described
 from pytest_ftgate.errors import FtgateError
-from pytest_ftgate.plain import INNER, Range, Unknown, about, from_plain, to_plain
+from pytest_ftgate.plain import INNER, Range, Unknown, from_plain, to_plain
 from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import listed, one_line, printable, show_percent, suggestion
 
@@ -23,9 +23,6 @@ RED: tuple[Verdict, ...] = ("error", "fail", "inconclusive")
 PROBLEMS_FIRST: tuple[Status, ...] = (*RED, "warning", "pass", "note")
 """All statuses, the worst first."""
 
-# The docstrings of these classes are descriptions in the JSON Schema of the report: plain text
-# without mark-up.
-
 
 @dataclass(frozen=True)
 class Economics:
@@ -33,54 +30,51 @@ class Economics:
 
     baseline_usd_per_1000_calls: float | None
     candidate_usd_per_1000_calls: float | None
-    training_cost_usd: Annotated[float | None, about("the cost of one training")]
+    # the cost of one training
+    training_cost_usd: float | None
     iterations: int
-    evaluation_cost_usd: Annotated[
-        float | None,
-        about("the cost of the answers to all test sets, the candidate's in each iteration"),
-    ]
+    # the cost of the answers to all test sets, the candidate's in each iteration
+    evaluation_cost_usd: float | None
     monthly_saving_usd: float | None
-    breaks_even: Annotated[
-        bool | None, about("false if the fine-tune never pays for itself, null if unknown")
-    ]
+    # false if the fine-tune never pays for itself, null if unknown
+    breaks_even: bool | None
     break_even_days: float | None
-    sentence: Annotated[str, about("the result in one sentence, or why it is unknown")]
+    # the result in one sentence, or why it is unknown
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
     """A value that a gate requires."""
 
-    key: Annotated[str, about("the key of the gate, such as margin or thresholds.accuracy.min")]
-    value: Annotated[Any, about("the value as written")]
+    # the key of the gate, such as margin or thresholds.accuracy.min
+    key: str
+    # the value as written
+    value: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
     """One check: what was observed, what is required, and what to do."""
 
-    name: Annotated[
-        str,
-        about("the name of the check; of a threshold or a guard thresholds.NAME or guards.NAME"),
-    ]
-    status: Annotated[
-        Status,
-        about("one of the four verdicts, or warning or note, which do not affect the verdict"),
-    ]
-    message: Annotated[str, about("the finding in one sentence")]
-    observed: Annotated[Any, about("the measured value, null if it could not be measured")] = None
-    required: Annotated[Any, about("the required value, null if nothing is required")] = None
-    source: Annotated[
-        str | None, about("where the required value was written, such as ftgate.yaml:14")
-    ] = None
-    advice: Annotated[str | None, about("what to do, null if nothing is to be done")] = None
-    threshold: Annotated[
-        Threshold | None,
-        about("the required value with its key and direction, if a single value is required"),
-    ] = None
-    kind: Annotated[Kind | None, about("what the check is about, null for a check of a hook")] = (
-        None
-    )
+    # the name of the check; of a threshold or a guard thresholds.NAME or guards.NAME
+    name: str
+    # one of the four verdicts, or warning or note, which do not affect the verdict
+    status: Status
+    # the finding in one sentence
+    message: str
+    # the measured value, null if it could not be measured
+    observed: Any = None
+    # the required value, null if nothing is required
+    required: Any = None
+    # where the required value was written, such as ftgate.yaml:14
+    source: str | None = None
+    # what to do, null if nothing is to be done
+    advice: str | None = None
+    # the required value with its key and direction, if a single value is required
+    threshold: Threshold | None = None
+    # what the check is about, null for a check of a hook
+    kind: Kind | None = None
     # whether it explains a gain that is too small
     explains_loss: bool = field(default=False, metadata=INNER)
 
@@ -141,22 +135,28 @@ class ModelResult:
 
     name: str
     model: str | None = None
-    value: Annotated[float | None, about("the value of the deciding metric")] = None
+    # the value of the deciding metric
+    value: float | None = None
     metrics: Mapping[str, float | None] = field(default_factory=dict)
-    n_expected: Annotated[int | None, about("expected answers: examples times repeats")] = None
-    n_scored: Annotated[int | None, about("scored answers")] = None
-    n_errors: Annotated[int | None, about("answers that are missing after all retries")] = None
-    n_stored: Annotated[int | None, about("answers from the store or a recording")] = None
-    n_retries: Annotated[int | None, about("failed calls that were made again")] = None
-    n_refused: Annotated[int | None, about("refused and filtered answers")] = None
+    # expected answers: examples times repeats
+    n_expected: int | None = None
+    # scored answers
+    n_scored: int | None = None
+    # answers that are missing after all retries
+    n_errors: int | None = None
+    # answers from the store or a recording
+    n_stored: int | None = None
+    # failed calls that were made again
+    n_retries: int | None = None
+    # refused and filtered answers
+    n_refused: int | None = None
     latency_p50_s: float | None = None
     latency_p95_s: float | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
-    revision: Annotated[str | None, about("the state of its weights, where the gate names it")] = (
-        None
-    )
+    # the state of its weights, where the gate names it
+    revision: str | None = None
     latency_unknown: Unknown | None = field(default=None, metadata=INNER)
     cost_unknown: Unknown | None = field(default=None, metadata=INNER)
     # its source, or "unknown: " and the reason
@@ -193,12 +193,14 @@ class ModelResult:
 class AttemptResult:
     """Which of several attempts on one test set this is (max_attempts)."""
 
-    number: Annotated[int, about("from 1")]
-    most: Annotated[int, about("max_attempts")]
-    before: Annotated[
-        float, about("confidence of the attempt before, and of the gate for the first one")
-    ]
-    confidence: Annotated[float, about("confidence at which this attempt is judged")]
+    # from 1
+    number: int
+    # max_attempts
+    most: int
+    # confidence of the attempt before, and of the gate for the first one
+    before: float
+    # confidence at which this attempt is judged
+    confidence: float
 
     def __str__(self) -> str:
         levels = " -> ".join(map(show_percent, (self.before, self.confidence)))
@@ -225,25 +227,30 @@ def called(role: str, name: str = "") -> str:
 class RowPair:
     """Two equal or similar rows."""
 
-    row: Annotated[str, about("file and line of the test example")]
-    text: Annotated[str, about("its input")]
-    other: Annotated[
-        str, about("file and line of the training row, or of the earlier test example")
-    ]
-    other_text: Annotated[str, about("its input")]
+    # file and line of the test example
+    row: str
+    # its input
+    text: str
+    # file and line of the training row, or of the earlier test example
+    other: str
+    # its input
+    other_text: str
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
     """The training set. Fields without a description are numbers of rows."""
 
-    path: Annotated[str | None, about("the file, null for an iterable")] = None
-    sha256: Annotated[str | None, about("the SHA-256 of the file")] = None
+    # the file, null for an iterable
+    path: str | None = None
+    # the SHA-256 of the file
+    sha256: str | None = None
     rows: int | None = None
     usable: int | None = None
     duplicates: int | None = None
     conflicts: int | None = None
-    leaked: Annotated[int | None, about("test examples whose input is in the training set")] = None
+    # test examples whose input is in the training set
+    leaked: int | None = None
     # Every test example and every training row concerned, but not every combination of them.
     leaked_pairs: tuple[RowPair, ...] = field(default=(), metadata=INNER)
     near_pairs: tuple[RowPair, ...] = field(default=(), metadata=INNER)
@@ -271,26 +278,30 @@ class Flip:
     expected: str
     baseline: str
     candidate: str
-    why: Annotated[str | None, about("what the metric says of the candidate's answer")] = None
-    where: Annotated[
-        str | None, about("file and line of the example, or the item of an iterable")
-    ] = None
+    # what the metric says of the candidate's answer
+    why: str | None = None
+    # file and line of the example, or the item of an iterable
+    where: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AgreementResult:
     """How often the candidate gives the same answer as a baseline, as the metric reads it."""
 
-    baseline: Annotated[str, about("the name of the baseline")]
-    min: Annotated[float, about("the share that is required")]
-    share: Annotated[float, about("the measured share of examples with the same answer")]
-    lower_bound: Annotated[float | None, about("one-sided bound of the share at the confidence")]
-    n: Annotated[int, about("examples")]
-    n_different: Annotated[int, about("examples with another answer in at least one repeat")]
-    different: Annotated[
-        tuple[Flip, ...],
-        about("some examples with another answer, first those that the baseline has right"),
-    ] = ()
+    # the name of the baseline
+    baseline: str
+    # the share that is required
+    min: float
+    # the measured share of examples with the same answer
+    share: float
+    # one-sided bound of the share at the confidence
+    lower_bound: float | None
+    # examples
+    n: int
+    # examples with another answer in at least one repeat
+    n_different: int
+    # some examples with another answer, first those that the baseline has right
+    different: tuple[Flip, ...] = ()
     examples_needed: int | None = field(default=None, metadata=INNER)
     # what the bound rests on, such as the number of groups
     note: str | None = field(default=None, metadata=INNER)
@@ -303,29 +314,23 @@ class LabelScore:
     label: str
     answers: int
     baseline: int
-    candidate: Annotated[int | None, about("null if there is no candidate")]
+    # null if there is no candidate
+    candidate: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """Kinds of mistakes in the answers of both models."""
 
-    baseline: Annotated[
-        Mapping[str, int],
-        about("answers of the best baseline by kind: right, and each kind of mistake"),
-    ]
+    # answers of the best baseline by kind: right, and each kind of mistake
+    baseline: Mapping[str, int]
     candidate: Mapping[str, int] | None = None
-    labels: Annotated[tuple[LabelScore, ...], about("empty if outputs are not labels")] = ()
-    wrong_in_both: Annotated[
-        int | None, about("examples that neither model gets right in any repeat")
-    ] = None
-    recalled: Annotated[
-        int | None,
-        about(
-            "fixed examples whose output is in the training set "
-            "but does not follow from their input"
-        ),
-    ] = None
+    # empty if outputs are not labels
+    labels: tuple[LabelScore, ...] = ()
+    # examples that neither model gets right in any repeat
+    wrong_in_both: int | None = None
+    # fixed examples whose output is in the training set but does not follow from their input
+    recalled: int | None = None
 
 
 @dataclass(frozen=True)
@@ -335,21 +340,22 @@ class PartResult(Comparison):
     On it the candidate may lose at most max_drop of the metric.
     """
 
-    name: Annotated[str, about("the name of the guard, or the field and the value of the slice")]
+    # the name of the guard, or the field and the value of the slice
+    name: str
     metric: str
     max_drop: float
-    confidence: Annotated[
-        float | None,
-        about(
-            "the confidence of the bounds, corrected for the number of slices; null if not judged"
-        ),
-    ] = None
-    field: Annotated[str | None, about("the field of the slice; null for a guard")] = None
-    value: Annotated[str | None, about("the value of the field; null for a guard")] = None
+    # the confidence of the bounds, corrected for the number of slices; null if not judged
+    confidence: float | None = None
+    # the field of the slice; null for a guard
+    field: str | None = None
+    # the value of the field; null for a guard
+    value: str | None = None
     baseline: float | None = None
     candidate: float | None = None
-    verdict: Annotated[Status | None, about("null if not judged")] = None
-    test_set: Annotated[TestSetResult | None, about("of a guard; null for a slice")] = None
+    # null if not judged
+    verdict: Status | None = None
+    # of a guard; null for a slice
+    test_set: TestSetResult | None = None
     metric_range: Range | None = None
     required: float | None = dataclasses.field(default=None, kw_only=True, metadata=INNER)
     against: str | None = dataclasses.field(default=None, metadata=INNER)  # the baseline's role
@@ -364,58 +370,56 @@ class GateResult(Comparison):
     name: str
     nodeid: str
     verdict: Verdict
-    passed: Annotated[bool, about("true only for the verdict pass")] = field(
-        init=False, default=False
-    )
+    # true only for the verdict pass
+    passed: bool = field(init=False, default=False)
     metric: str | None = None
-    margin: Annotated[float | None, about("null with max_drop")] = None
+    # null with max_drop
+    margin: float | None = None
     evidence: str | None = None
     confidence: float | None = None
-    baseline: Annotated[ModelResult, about("the best of the baselines by value")] = field(
-        default_factory=lambda: ModelResult("baseline")
-    )
+    # the best of the baselines by value
+    baseline: ModelResult = field(default_factory=lambda: ModelResult("baseline"))
     baselines: Mapping[str, ModelResult] = field(default_factory=dict)
     candidate: ModelResult = field(default_factory=lambda: ModelResult("candidate"))
     required: float | None = field(default=None, kw_only=True, metadata=INNER)
     margin_proven: bool | None = None
     training: TrainingResult = field(default_factory=TrainingResult)
     test_set: TestSetResult = field(default_factory=TestSetResult)
-    checks: Annotated[tuple[Check, ...], about("one for each name")] = ()
+    # one for each name
+    checks: tuple[Check, ...] = ()
     hypothesis: str | None = None
     hypothesis_reached: bool | None = field(default=None, metadata=INNER)
     goal: str | None = field(default=None, metadata=INNER)
-    gate: Annotated[str | None, about("the gate's name in the file")] = None
-    loosened: Annotated[
-        tuple[str, ...], about("where the marker requires less than the gate file")
-    ] = ()
+    # the gate's name in the file
+    gate: str | None = None
+    # where the marker requires less than the gate file
+    loosened: tuple[str, ...] = ()
     metric_range: Range | None = None
     shares: tuple[str, ...] = field(default=(), metadata=INNER)  # the metrics between 0 and 1
     models_called: bool = False
     # some that the candidate answers worse
     broken: tuple[Flip, ...] = field(default=(), metadata=INNER)
-    wrong: Annotated[
-        tuple[Flip, ...],
-        about("some examples that the candidate answers wrong, the broken ones first"),
-    ] = ()
-    n_wrong: Annotated[int | None, about("examples that the candidate answers wrong")] = None
-    stage: Annotated[str | None, about("accept, or ready if there is no candidate yet")] = None
+    # some examples that the candidate answers wrong, the broken ones first
+    wrong: tuple[Flip, ...] = ()
+    # examples that the candidate answers wrong
+    n_wrong: int | None = None
+    # accept, or ready if there is no candidate yet
+    stage: str | None = None
     diagnosis: Diagnosis | None = field(default=None, metadata=INNER)
-    max_drop: Annotated[
-        float | None, about("how much worse the candidate may be, in place of margin")
-    ] = None
+    # how much worse the candidate may be, in place of margin
+    max_drop: float | None = None
     economics: Economics | None = None
-    gains: Annotated[Mapping[str, Comparison], about("the gain over each baseline, by name")] = (
-        field(default_factory=dict)
-    )
+    # the gain over each baseline, by name
+    gains: Mapping[str, Comparison] = field(default_factory=dict)
     guards: tuple[PartResult, ...] = ()
-    slices: Annotated[
-        tuple[PartResult, ...], about("compared with the best baseline, the worst change first")
-    ] = ()
-    agreement: Annotated[AgreementResult | None, about("null without agreement")] = None
-    attempt: Annotated[AttemptResult | None, about("null without max_attempts")] = None
-    location: Annotated[
-        str | None, about("file and line of the test, relative to pytest's rootdir")
-    ] = None
+    # compared with the best baseline, the worst change first
+    slices: tuple[PartResult, ...] = ()
+    # null without agreement
+    agreement: AgreementResult | None = None
+    # null without max_attempts
+    attempt: AttemptResult | None = None
+    # file and line of the test, relative to pytest's rootdir
+    location: str | None = None
 
     def __post_init__(self) -> None:
         """Set ``passed``, and say why the models of a gate that was not judged have no scores."""

@@ -12,7 +12,7 @@ import json
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -758,8 +758,7 @@ def _python_and_json() -> str:
         "Facts of each model:",
         _table(("facts", "meaning"), _rows(_MODEL_FACTS)),
         "## The JSON report",
-        "`--ftgate-report=json:PATH` writes it; `python -m pytest_ftgate schema --report` prints "
-        "its JSON Schema (draft 2020-12), with every name. Within `version: 1` names may be added, "
+        "`--ftgate-report=json:PATH` writes it; within `version: 1` names may be added, "
         "never removed or changed "
         "([policy](https://github.com/pytest-ftgate/pytest-ftgate/blob/main/CHANGELOG.md"
         "#versions-and-deprecation)). It holds no secret.",
@@ -771,18 +770,12 @@ def _python_and_json() -> str:
 
 def _check_names() -> None:
     """Raise a ValueError where a fact that is explained does not exist."""
-    from pytest_ftgate.reports.json import render_report_schema
+    from pytest_ftgate.reports.json import Report
+    from pytest_ftgate.result import GateResult, ModelResult
 
-    schema = json.loads(render_report_schema())
-    definitions = schema["$defs"]
-    tables = (
-        (schema, _ROOT),
-        (definitions["GateResult"], _FACTS),
-        (definitions["ModelResult"], _MODEL_FACTS),
-    )
-    for definition, facts in tables:
+    for described, facts in ((Report, _ROOT), (GateResult, _FACTS), (ModelResult, _MODEL_FACTS)):
         explained = {name for names in facts for name in names.split(", ")}
-        missing = explained - set(definition["properties"])
+        missing = explained - {field.name for field in fields(described)}
         if missing:
             raise ValueError(f"facts that no report has: {missing}")
 
@@ -826,11 +819,9 @@ def _prose(text: str) -> str:
 def main(root: Path = ROOT) -> None:
     """Write the pages, and the schemas that ship with the package."""
     from pytest_ftgate.config import render_json_schema
-    from pytest_ftgate.reports.json import render_report_schema
 
     files = {f"docs/{name}": text for name, text in pages().items()}
     files["pytest_ftgate/ftgate.schema.json"] = render_json_schema()
-    files["pytest_ftgate/report.schema.json"] = render_report_schema()
     for name, text in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)

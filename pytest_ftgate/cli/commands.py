@@ -57,15 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("after", metavar="AFTER.json", type=Path, help="the later report")
 
-    schema = commands.add_parser(
-        "schema", help="print the JSON Schema of the gate file or of the report"
-    )
+    schema = commands.add_parser("schema", help="print the JSON Schema of the gate file")
     schema.set_defaults(run=_schema)
-    schema.add_argument(
-        "--report",
-        action="store_true",
-        help="print the schema of the JSON report (--ftgate-report=json:PATH)",
-    )
     return parser
 
 
@@ -108,9 +101,9 @@ def _add_init(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _schema(options: argparse.Namespace) -> int:
-    name = "report.schema.json" if options.report else "ftgate.schema.json"
-    print((files("pytest_ftgate") / name).read_text(encoding="utf-8"), end="")
+def _schema(options: argparse.Namespace) -> int:  # noqa: ARG001
+    schema = files("pytest_ftgate") / "ftgate.schema.json"
+    print(schema.read_text(encoding="utf-8"), end="")
     return 0
 
 

@@ -1,15 +1,15 @@
-"""The JSON report, its schema and the JUnit properties: the same facts under the same names."""
+"""The JSON report and the JUnit properties: the same facts under the same names."""
 
 import json
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any, Literal, overload
+from typing import Literal, overload
 
-from pytest_ftgate import errors, plain, text
+from pytest_ftgate import errors, text
 from pytest_ftgate.config.keys import own_words
 from pytest_ftgate.data import lines, strict_json
 from pytest_ftgate.result import GateResult
@@ -121,25 +121,17 @@ class Report(Sequence[GateResult]):
     """
 
     version: Literal[1]
-    gates: Annotated[tuple[GateResult, ...], plain.about("the judged gates")]
-    unjudged: Annotated[
-        tuple[Unjudged, ...],
-        plain.about(
-            "required gates (ini ftgate_required) that did not pass; under the name "
-            "ftgate_forbid_weakening what is weaker than on the main branch in no judged gate; "
-            "under the name session what else failed it, such as a hook that raised"
-        ),
-    ] = ()
-    allowed_missing: Annotated[
-        bool, plain.about("required gates were listed, not enforced (--ftgate-allow-missing)")
-    ] = False
-    environment: Annotated[
-        Mapping[str, str],
-        plain.about(
-            "when the report was written, in UTC, and the versions of the packages that a verdict "
-            "depends on"
-        ),
-    ] = field(default_factory=dict)
+    # the judged gates
+    gates: tuple[GateResult, ...]
+    # required gates (ini ftgate_required) that did not pass; under the name
+    # ftgate_forbid_weakening what is weaker than on the main branch in no judged gate; under the
+    # name session what else failed it, such as a hook that raised
+    unjudged: tuple[Unjudged, ...] = ()
+    # required gates were listed, not enforced (--ftgate-allow-missing)
+    allowed_missing: bool = False
+    # when the report was written, in UTC, and the versions of the packages that a verdict depends
+    # on
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -254,38 +246,3 @@ def junit_properties(result: GateResult) -> list[tuple[str, str]]:
         if value is not None:
             properties.append((f"ftgate.{name}", str(value)))
     return properties
-
-
-def render_report_schema() -> str:
-    """Return the JSON Schema of the report as text.
-
-    All names are required; values that were not measured are null.
-    """
-    from pydantic import TypeAdapter
-    from pydantic.json_schema import GenerateJsonSchema
-
-    class Schema(GenerateJsonSchema):
-        """Omits titles, which repeat names, and defaults, because reports have all values."""
-
-        def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
-            return False
-
-        def default_schema(self, schema: Any) -> dict[str, Any]:
-            return self.generate_inner(schema["schema"])
-
-        def dataclass_schema(self, schema: Any) -> dict[str, Any]:
-            whole = super().dataclass_schema(schema)
-            del whole["title"]
-            for fact in fields(schema["cls"]):
-                if fact.metadata == plain.INNER:
-                    del whole["properties"][fact.name]
-            description = " ".join(schema["cls"].__doc__.split())
-            exact = {"additionalProperties": False, "required": list(whole["properties"])}
-            return {**whole, "description": description, **exact}
-
-    schema = TypeAdapter(Report).json_schema(mode="serialization", schema_generator=Schema)
-    head = {
-        "$schema": plain.DIALECT,
-        "title": f"JSON report of pytest-ftgate, version {REPORT_VERSION}",
-    }
-    return json.dumps({**head, **schema}, indent=2, ensure_ascii=False) + "\n"

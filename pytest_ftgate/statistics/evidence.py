@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from statistics import NormalDist
-from typing import Annotated, Literal
+from typing import Literal
 
-from pytest_ftgate.plain import INNER, about
+from pytest_ftgate.plain import INNER
 
 _DECIMALS = 12
 _EXTREME = 1e-15
@@ -14,31 +14,26 @@ _CERTAIN = 9.0
 _FINE = 0.002  # precision of a bound, in standard errors
 PValue = Callable[[float], float]  # returns the p-value of "the true gain is at most this"
 
-_Bound = Annotated[float | None, about("one-sided bound of the gain at the confidence")]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """The candidate's gain over a baseline, in the metric's unit; null where it is unknown."""
 
-    gain: Annotated[
-        float | None,
-        about("the candidate's gain; the sign is inverted for metrics where lower is better"),
-    ] = None
-    lower_bound: _Bound = None
-    upper_bound: _Bound = None
-    required: Annotated[float | None, about("the margin, or minus max_drop")] = None
+    # the candidate's gain; the sign is inverted for metrics where lower is better
+    gain: float | None = None
+    # one-sided bounds of the gain at the confidence
+    lower_bound: float | None = None
+    upper_bound: float | None = None
+    # the margin, or minus max_drop
+    required: float | None = None
     method: str | None = None
     n: int | None = None
-    wins: Annotated[int | None, about("examples that the candidate answers better")] = None
-    losses: Annotated[int | None, about("examples that the candidate answers worse")] = None
-    note: Annotated[
-        str | None,
-        about(
-            "the basis of the bounds, such as the number of groups; "
-            "for a slice why it was not judged"
-        ),
-    ] = None
+    # examples that the candidate answers better
+    wins: int | None = None
+    # examples that the candidate answers worse
+    losses: int | None = None
+    # the basis of the bounds, such as the number of groups; for a slice why it was not judged
+    note: str | None = None
     # The number of examples that would show the required evidence with 80 % power if the true gain
     # is the measured one, and with which the measured gain would reach the margin; None if no
     # number would, or nothing has to be shown.
