@@ -170,7 +170,7 @@ def test_latency_samples_are_what_counts_where_they_are_alike(http: EndpointProj
     }
     finding = stopped(http.judge(**keys, **unlike, faster_by=2))
     assert (finding["name"], http.server.requests) == ("faster_by", [])
-    mentions(finding, "large", "ft:mini", "4 ex", "5 ex")
+    mentions(finding, "large", "4 and 5 examples")
     passed(http.judge(**keys, **unlike))  # nothing rests on them
     alike = {"baseline": {**large, "latency_sample": 5}, "candidate": unlike["candidate"]}
     gate = http.judge(**keys, **alike, faster_by=1.0001)
