@@ -1,12 +1,12 @@
 """Check how fresh a verdict is: the age of its answers, and what changed since it last passed."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
-from pytest_ftgate import clock, errors, plain
+from pytest_ftgate import errors, plain
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.data.strict_json import parse_json
@@ -55,16 +55,11 @@ def last_green(gate: Context, committed: Mapping[str, str], notes: store.Store) 
     with suppress(errors.StoreError):
         texts.append(notes.note(name))
 
-    # a verdict from a wrong clock or an edited file would stay the newest for ever
-    tomorrow = clock.wall() + DAY_S
-    newest = None
+    greens = []
     for text in filter(None, texts):
         with suppress(ValueError):
-            green = plain.from_plain(LastGreen, parse_json(text))
-            is_newer = newest is None or green.judged_at > newest.judged_at
-            if is_newer and 0 <= green.judged_at < tomorrow:
-                newest = green
-    return newest
+            greens.append(plain.from_plain(LastGreen, parse_json(text)))
+    return max(greens, key=lambda green: green.judged_at, default=None)
 
 
 def _note_name(gate: Context) -> str:
@@ -142,43 +137,29 @@ def base_changed(gate: Context, last: LastGreen | None) -> Iterator[Check]:
 
 
 def until_judged(gate: Context, started: float) -> Iterator[Check]:
-    """Report answers without a revision: those of unfinished runs, and all that this verdict ends.
+    """Warn of answers without a revision that a run before this session left unfinished.
 
     ``started`` is when the session began, in seconds since the epoch.
     """
     models = []
-    earlier_models = []
-    oldest = gate.now
+    times = []
     for _, run in gate.all_runs():
         if not run.model.until_judged:
             continue
         for answer in run.all_predictions:
-            if answer.completion is None or answer.recorded:
-                continue
-            models.append(run.model.name)
             made_at = answer.created_at or 0.0
-            if answer.stored and made_at < started:
-                earlier_models.append(run.model.name)
-                oldest = min(oldest, made_at)
+            if answer.stored and not answer.recorded and made_at < started:
+                models.append(run.model.name)
+                times.append(made_at)
+    if not times:
+        return
 
-    if earlier_models:
-        age = show_age(gate.now - oldest)
-        message = (
-            f"{_counted(earlier_models)} are from a run that did not finish, the oldest {age} "
-        )
-        message += "old"
-        advice = "If the model has changed since, ask again with --ftgate-cache=refresh."
-        yield Check("models", "warning", message, len(earlier_models), advice=advice)
-    if models and gate.verdict != "error":
-        message = f"for this session only: {_counted(models)}; a revision would keep them"
-        advice = "Set revision on the model: a name for its weights, changed with them. Later "
-        advice += "sessions then ask only what is new."
-        yield Check("models", "note", message, len(models), advice=advice)
-
-
-def _counted(models: Sequence[str]) -> str:
-    """Return how many answers these are, and the names of the models that gave them."""
-    return f"{plural(len(models), 'answer')} of {', '.join(map(excerpt, dict.fromkeys(models)))}"
+    names = ", ".join(map(excerpt, dict.fromkeys(models)))
+    age = show_age(gate.now - min(times))
+    message = f"{plural(len(times), 'answer')} of {names} are from a run that did not finish, "
+    message += f"the oldest {age} old"
+    advice = "If the model has changed since, ask again with --ftgate-cache=refresh."
+    yield Check("models", "warning", message, len(times), advice=advice)
 
 
 def max_age(gate: Context) -> Iterator[Check]:

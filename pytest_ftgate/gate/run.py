@@ -124,8 +124,7 @@ def _judge_known_answers(gate: Context, services: Services) -> Context:
     if not decided.scored or decided.verdict == "error":
         return gate
 
-    unfinished = freshness.until_judged(decided, services.stores.started)
-    return decided.with_checks(check for check in unfinished if check.status == "warning")
+    return decided.with_checks(freshness.until_judged(decided, services.stores.started))
 
 
 # --- the answers ----------------------------------------------------------------------------------
