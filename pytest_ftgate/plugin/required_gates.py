@@ -11,7 +11,7 @@ from pytest_ftgate.plugin import ini_keys
 from pytest_ftgate.plugin.project import Project
 from pytest_ftgate.reports.text import Line, finding
 from pytest_ftgate.result import GateResult
-from pytest_ftgate.text import nearest, one_line, shortened
+from pytest_ftgate.text import one_line, shortened
 
 KEY = "ftgate_required"
 DESELECTED = "was deselected (-k, -m, --deselect, --lf or the like)"
@@ -62,6 +62,10 @@ class Unmet:
     verb: str = "did not run"
     test: str | None = None
 
+    @property
+    def sentence(self) -> str:
+        return f"required gate {self.name} {self.verb}: {self.reason}"
+
 
 @dataclass(frozen=True, slots=True)
 class Review:
@@ -91,52 +95,32 @@ class Review:
     def lines(self) -> Iterator[Line]:
         """Yield the lines for the terminal that are no errors; a plan has no verdict to require."""
         if self.waived_by == ini_keys.ALLOW_MISSING:
-            failed = {gate.test for gate in self.unmet if gate.test is not None}
-            for group in self._groups(failed):  # a red gate is red in any case
-                yield Line(f"{_sentence(group)}; not enforced: {self.waived_by}", "yellow")
+            # A red gate is red in any case.
+            for gate in self.unmet:
+                if gate.test is None:
+                    yield Line(f"{gate.sentence}; not enforced: {self.waived_by}", "yellow")
         if not self.forbidden:
             for text in self.weaker:
                 yield Line(text, "red")
 
-    def errors(self, counted: Collection[str] = ()) -> Iterator[tuple[str, str, str]]:
+    def errors(self, counted: Collection[str]) -> Iterator[tuple[str, str, str]]:
         """Yield what fails the session: the ini key, the reasons, and the whole text.
 
         Reasons for which the tests in ``counted`` failed are left out: pytest has shown them.
         """
-        # Gates with one reason are one error, and neighbours with one cure name it once.
-        groups = self._groups(counted)
-        if groups and not self.waived_by:
-            findings = []
-            for number, group in enumerate(groups, 1):
-                is_last = number == len(groups)
-                facts = f"required by {self.setting}" if is_last else ""
-                fix = group[0].cure
-                if not is_last and groups[number][0].cure == fix:
-                    fix = None  # it follows the next one, which has the same
-                findings.append(finding(f"ERROR {_sentence(group)}", facts, cure=fix))
-            reasons = [f"{_names_of(group)}: {group[0].reason}" for group in groups]
+        missing = [gate for gate in self.unmet if gate.test not in counted]
+        if missing and not self.waived_by:
+            # What requires the gates, and what to do, is said once.
+            *others, last = [f"ERROR {gate.sentence}" for gate in missing]
+            cures = dict.fromkeys(gate.cure for gate in missing if gate.cure)
+            required = f"required by {self.setting}"
+            findings = [*map(finding, others), finding(last, required, cure="; ".join(cures))]
+            reasons = [f"{gate.name}: {gate.reason}" for gate in missing]
             yield KEY, "; ".join(reasons), _joined(findings)
 
         if self.weaker and self.forbidden:
             findings = [finding(f"ERROR {line}") for line in self.weaker]
             yield "ftgate_forbid_weakening", "; ".join(self.weaker), _joined(findings)
-
-    def _groups(self, counted: Collection[str]) -> list[list[Unmet]]:
-        """Return the gates that are not met for one reason together."""
-        groups: dict[tuple[str, str], list[Unmet]] = {}
-        for gate in self.unmet:
-            if gate.test is None or gate.test not in counted:
-                groups.setdefault((gate.verb, gate.reason), []).append(gate)
-        return list(groups.values())
-
-
-def _names_of(group: Sequence[Unmet]) -> str:
-    return ", ".join(gate.name for gate in group)
-
-
-def _sentence(group: Sequence[Unmet]) -> str:
-    noun = "gate" if len(group) == 1 else "gates"
-    return f"required {noun} {_names_of(group)} {group[0].verb}: {group[0].reason}"
 
 
 def _joined(findings: Iterable[Iterable[list[str]]]) -> str:
@@ -279,19 +263,16 @@ def _why_unmet(
     """
     in_file = name in project.gate_names
     if not tests:
-        if in_file:
+        if in_file or not project.gate_names:
             return Unmet(name, _NO_TEST)
-        return _without_test(name, project, marked_tests)
+        names = shortened(", ".join(project.gate_names))
+        lack = f"{shown_path(project.path)} has no gate {name} (it has {names})"
+        return Unmet(name, f"{_NO_TEST}, and {lack}", _CORRECT_IT)
 
-    is_judged = any(result is not None and result.gate == name for result in tests.values())
     for test, result in tests.items():
         if result is None:
             continue
-        is_other = in_file and result.gate != name
-        if is_other and result.passed:
-            # Beside a test of the gate itself, one that only has its name does no harm.
-            if is_judged:
-                continue
+        if in_file and result.gate != name and result.passed:
             return Unmet(name, f"{test} is a different gate with that name")
 
         gate_unmet = _why_failed(name, test, result, ready=ready)
@@ -304,20 +285,6 @@ def _why_unmet(
             reason = marked_tests.absent.get(test, _NOT_JUDGED)
             return Unmet(name, f"{test} {reason}", test=test if reason == BROKEN else None)
     return None
-
-
-def _without_test(name: str, project: Project, marked_tests: Seen) -> Unmet:
-    """Return that neither a test nor the file has a gate, and which one may be meant."""
-    near = nearest(name, (*project.gate_names, *marked_tests.names.values()))
-    if near is not None:
-        fix = f"write {near} in place of {name} in {KEY}"
-        return Unmet(name, f"{_NO_TEST}; did you mean '{near}'?", fix)
-    if not project.gate_names:
-        return Unmet(name, _NO_TEST)
-
-    names = shortened(", ".join(project.gate_names))
-    lack = f"{shown_path(project.path)} has no gate {name} (it has {names})"
-    return Unmet(name, f"{_NO_TEST}, and {lack}", _CORRECT_IT)
 
 
 def _why_failed(name: str, test: str, result: GateResult, *, ready: bool) -> Unmet | None:
@@ -343,8 +310,7 @@ def unjudged(
 ) -> Iterator[str]:
     """Yield a sentence on each skipped gate, and one on the gates of the file without a test.
 
-    Those that are ``unmet`` are left out. The second needs a gate of the file that was judged, and
-    its whole folder collected.
+    Those that are ``unmet`` are left out. The second needs the whole folder of the file collected.
     """
     judged = {result.nodeid for result in results}
     for test, reason in marked_tests.absent.items():
@@ -355,6 +321,5 @@ def unjudged(
 
     known = {*marked_tests.names.values(), *unmet}
     unmarked = [name for name in project.gate_names if name not in known]
-    uses_file = any(result.gate is not None for result in results)
-    if unmarked and uses_file and project.collects_all():
+    if unmarked and project.collects_all():
         yield f"no collected test marks {', '.join(unmarked)} of {shown_path(project.path)}"
