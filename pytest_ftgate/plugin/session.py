@@ -38,7 +38,6 @@ class WorkerReport:
         seen: the marked tests.
         judged: keys of stored answers that no later session may use.
         plans: as those of the session.
-        facts: as those of the session.
     """
 
     notes: list[Line]
