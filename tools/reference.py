@@ -617,8 +617,8 @@ _ABOUT = {
     "init": "It finds the `*test*` and the `*train*` file in the folder or in `data`, warns of "
     "what would fail, and proposes a metric (`f1_macro` for labels, `exact_match` for JSON and "
     "text) and a margin of 0.05. It writes `ftgate.yaml`, a test and, if pytest has no ini file "
-    "yet, a `pytest.ini` that makes the gate [required](../protect.md). Existing files are kept "
-    "unless you pass `--force`; an existing ini file is never changed.\n\n"
+    "yet, a `pytest.ini` that makes the gate [required](../protect.md). Existing files are never "
+    "changed.\n\n"
     "`--dedupe` keeps rows with the same input and different outputs: a person has to decide.",
     "compare": "**Worse** is a worse verdict (in the order `pass`, `inconclusive`, `fail`, "
     "`error`), a missing gate, a required gate that is no longer met, or a weaker threshold. "

@@ -4,7 +4,6 @@ Exit status 0: success, 1: a gate got worse, 2: error.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from importlib.resources import files
@@ -24,13 +23,8 @@ def main(args: Sequence[str]) -> int:
     options = _parser().parse_args(args)
     try:
         status: int = options.run(options)
-        sys.stdout.flush()
     except FtgateError as error:
         print(f"pytest_ftgate {options.command}: {one_line(str(error))}", file=sys.stderr)
-        return _UNUSABLE
-    except BrokenPipeError:
-        # The reader has closed the pipe; Python would complain again when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _UNUSABLE
     return status
 
@@ -96,9 +90,6 @@ def _add_init(command: argparse.ArgumentParser) -> None:
         "(train.deduped.csv), and use these; beside an existing ftgate.yaml, write the copies and "
         "nothing else",
     )
-    command.add_argument(
-        "--force", action="store_true", help="overwrite ftgate.yaml and the test file"
-    )
 
 
 def _schema(options: argparse.Namespace) -> int:  # noqa: ARG001
@@ -130,6 +121,5 @@ def _init(options: argparse.Namespace) -> int:
         columns={part: column for part, column in columns.items() if column is not None},
         models={role: model for role, model in models.items() if model is not None},
         dedupe=options.dedupe,
-        force=options.force,
     )
     return 0

@@ -101,14 +101,12 @@ def write_project(
     columns: Mapping[str, str] = {},  # never changed
     models: Mapping[str, str] = {},
     dedupe: bool = False,
-    force: bool = False,
 ) -> None:
     """Inspect the data of the working folder, report, and write the files.
 
     On an error, nothing is written.
 
-    With ``dedupe`` beside an existing gate file only the copies of the data are written, unless
-    ``force`` is set.
+    With ``dedupe`` beside an existing gate file only the copies of the data are written.
 
     Args:
         say: called with each line of the report.
@@ -116,12 +114,12 @@ def write_project(
         models: ``baseline`` and ``candidate`` as strings, where they are given.
     """
     ini = find_ini(Path.cwd())
-    is_beside_gate = dedupe and not force and os.path.lexists(_GATE_FILE)
+    is_beside_gate = dedupe and os.path.lexists(_GATE_FILE)
 
     # Everything is read and checked before anything is written.
     contents = {}
     if not is_beside_gate:
-        contents = _new_files(ini, force=force)
+        contents = _new_files(ini)
     survey = look(test_set, training_set, columns)
     config = None if is_beside_gate else _checked_gate(survey, models)
     copies = []
@@ -162,15 +160,15 @@ def _wrapped(report: Iterable[str]) -> Iterator[str]:
             yield from wrapped(line, "", _COLUMN, break_words=False)
 
 
-def _new_files(ini: IniFile | None, *, force: bool) -> dict[Path, str]:
+def _new_files(ini: IniFile | None) -> dict[Path, str]:
     """Return the files to write, with their content, which the gate file has not yet."""
     contents = {Path(_GATE_FILE): "", Path(_TEST_FILE): _TEST}
     if ini is None:
         contents[Path(_INI_FILE)] = "\n".join(["[pytest]", *ini_lines(None), ""])
     for path in contents:
-        if os.path.lexists(path) and not force:
+        if os.path.lexists(path):
             message = "the file exists, and nothing was written"
-            fix = "Use --force to overwrite it."
+            fix = "Move or delete it."
             raise ConfigError(message, where=Where(shown_path(path)), cure=fix)
     return contents
 

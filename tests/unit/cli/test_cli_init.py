@@ -208,19 +208,16 @@ def test_all_keys_in_comments_are_right(folder):
 
 
 @pytest.mark.parametrize("name", ["ftgate.yaml", "test_finetune.py", "pytest.ini"])
-def test_nothing_is_written_over_without_force(folder, name, tmp_path):
+def test_nothing_is_written_over(folder, name, tmp_path):
     """Not even through a link that leads nowhere."""
     furnish(folder)
     if name == "pytest.ini":
         (folder / name).symlink_to(tmp_path / "elsewhere.ini")
     else:
         (folder / name).write_text("mine")
-    with pytest.raises(ConfigError, match=rf"(?s){name}: .*--force"):
+    with pytest.raises(ConfigError, match=rf"{name}: the file exists"):
         init()
     assert len([*folder.iterdir()]) == 3
-    if name != "pytest.ini":
-        init(force=True)
-        assert (folder / name).read_text() != "mine"
 
 
 ALL = [
@@ -270,7 +267,6 @@ def test_an_ini_file_is_left_alone_and_what_it_lacks_is_printed(
         assert printed == lines
         (folder / name).write_text("\n".join([content or "[pytest]", *printed]))
         assert ini_lines(find_ini(folder)) == []
-        assert "exists. Set" not in init(models=RECORDED, force=True)
 
 
 def test_an_ini_file_that_cannot_be_read_is_an_error(folder):
@@ -424,7 +420,7 @@ def test_a_copy_is_never_written_over(folder):
     furnish(folder, *doubled())
     (folder / "train.deduped.jsonl").write_text("mine")
     with pytest.raises(ConfigError, match=r"train\.deduped\.jsonl"):
-        deduped(force=True, test_set=Path("test.jsonl"), training_set=Path("train.jsonl"))
+        deduped(test_set=Path("test.jsonl"), training_set=Path("train.jsonl"))
     assert (folder / "train.deduped.jsonl").read_text() == "mine"
     assert not (folder / "ftgate.yaml").exists()
 
