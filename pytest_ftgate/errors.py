@@ -117,14 +117,6 @@ class ConfigError(FtgateError):
     """The configuration of a gate is invalid: the gate file, a marker, a fixture or an option."""
 
 
-class MissingKeysError(ConfigError):
-    """A gate lacks required ``keys``."""
-
-    def __init__(self, what: str, *, keys: Sequence[str], **parts: Any) -> None:
-        super().__init__(what, **parts)
-        self.keys = keys
-
-
 def combined(problems: Sequence[FtgateError]) -> FtgateError:
     """Return one error that reports all problems, of which there is at least one.
 

@@ -59,14 +59,8 @@ def _resolved(path: Path, gate: str | None, name: str, keys: Mapping[str, Any]) 
     elif gate is not None:
         raise _no_gate_file(path)
 
-    try:
-        return resolve_gate(layers, file=file, gate=gate, default_name=name)
-    except errors.MissingKeysError as error:
-        # There is no marker or fixture that the cure for a test could name.
-        passed = ", ".join(f"{key}=..." for key in error.keys)
-        cure = f"Pass {passed} to judge()"
-        cure += ", or name a gate: judge('NAME')." if gate is None else ", or set it in the file."
-        raise errors.ConfigError(error.what, where=error.where, cure=cure) from None
+    where = source.where("")
+    return resolve_gate(layers, file=file, gate=gate, default_name=name, named_at=where)
 
 
 def _no_gate_file(path: Path) -> errors.ConfigError:

@@ -21,11 +21,10 @@ from pytest_ftgate.config.keys import (
     sources_within,
 )
 from pytest_ftgate.config.models import BaselineKeys, ModelSpec, no_candidate
-from pytest_ftgate.errors import ConfigError, FtgateError, MissingKeysError, Where, combined
+from pytest_ftgate.errors import ConfigError, FtgateError, Where, combined
 from pytest_ftgate.text import KeyPath, listed, suggestion
 
 _FACTORS = ("cheaper_by", "faster_by")
-_FIXTURES = ("test_set", "training_set", "baseline", "candidate")
 _BY_NAME = ("thresholds", "checks")
 """The mappings of names that are merged: each name is taken from the nearest layer that has it."""
 
@@ -63,29 +62,34 @@ def resolve_gate(
     file: GateFile | None,
     gate: str | None,
     default_name: str,
+    named_at: Where | None = None,
 ) -> GateKeys:
     """Merge all places that configure a gate, the nearest first, and validate the result.
 
-    Raises :class:`ConfigError`.
+    Args:
+        layers: the places.
+        file: the gate file.
+        gate: the gate in the gate file; None if it is not there.
+        default_name: its name in that case.
+        named_at: where it is written in that case.
+
+    Raises:
+        ConfigError: a key is missing or not valid, or contradicts another one.
     """
-    config = _resolved(layers, file, gate, default_name)
-    _check_candidate(config)
-    return config
-
-
-def _resolved(
-    layers: Sequence[Layer], file: GateFile | None, gate: str | None, default_name: str
-) -> GateKeys:
     values = _nearest(layers, file.models if file else {})
     missing = _missing_keys(values)
     if missing:
-        raise _missing(missing, layers, file, gate)
+        where = named_at
+        if file is not None and gate is not None:
+            where = file.where(("gates", gate))
+        raise _missing(missing, where)
 
     config = _merged(values, gate, gate or default_name)
     _check_standards(config)
     config = _adopted(config)
     _check_agreement(config)
     _check_gain(config)
+    _check_candidate(config)
     # That a loss is at most max_drop must always be proven.
     if config.matches:
         config = config.model_copy(update={"evidence": "proven"})
@@ -105,7 +109,7 @@ def as_written(file: GateFile, gate: str) -> GateKeys:
     missing = _missing_keys(_nearest(layers, file.models))
     stand_ins = {key: _STAND_INS[key] for key in missing}
     left_open = Layer(stand_ins, dict.fromkeys(missing, LEFT_OPEN))
-    return _resolved([*layers, left_open], file, gate, gate)
+    return resolve_gate([*layers, left_open], file=file, gate=gate, default_name=gate)
 
 
 def _by_policy(
@@ -269,57 +273,34 @@ def _needs_margin(values: Mapping[str, _Value]) -> bool:
     return bool(bare - {copied})
 
 
-def _missing(
-    keys: Sequence[str], layers: Sequence[Layer], file: GateFile | None, gate: str | None
-) -> MissingKeysError:
+def _missing(keys: Sequence[str], where: Where | None) -> ConfigError:
     """Return the error about required keys that no place sets."""
-    places = ["in the marker"]
-    fixtures = [f"ftgate_{key}" for key in keys if key in _FIXTURES]
-    if fixtures:
-        noun = "fixtures" if len(fixtures) > 1 else "fixture"
-        places.append(f"with the {noun} {', '.join(fixtures)}")
-
-    marks = (layer.source((key,)).place for layer in layers for key in layer.values)
-    where = Where(next(filter(None, marks), None))
-    if file is not None:
-        section = "defaults" if gate is None else f"gates.{gate}"
-        places.append(f"under {section} in {file.shown}")
-        if gate is not None:
-            where = file.where(("gates", gate))
-
-    is_one = len(keys) == 1
-    cure = f"Set {'it' if is_one else 'them'} {' or '.join(places)}."
+    named = [f"{key} (or {_OTHERS[key]})" if key in _OTHERS else key for key in keys]
+    cure = "Write them into the gate of the gate file, its marker or judge(); data and models may "
+    cure += "also come from fixtures such as ftgate_candidate."
     if "candidate" in keys:
         cure += " If no candidate is trained yet, write stage: ready."
-    text = "a required key is missing" if is_one else "required keys are missing"
-    named = [f"{key} (or {_OTHERS[key]})" if key in _OTHERS else key for key in keys]
-    return MissingKeysError(f"{text}: {', '.join(named)}", keys=keys, where=where, cure=cure)
+    return ConfigError(f"required keys are missing: {', '.join(named)}", where=where, cure=cure)
 
 
 # --- keys that contradict each other --------------------------------------------------------------
 
 
 def _contradiction(config: GateKeys, key: str, text: str, cure: str) -> ConfigError:
-    """Return the error about a key, or about max_drop where that key is not set."""
-    source = config.sources["max_drop" if getattr(config, key) is None else key]
-    text = text.removeprefix(f"{key} ")  # the place names the key
-    return ConfigError(text, where=Where(source.place or None, key=key), cure=cure)
+    """Return the error about a key that contradicts another one, where it is written."""
+    return ConfigError(text, where=config.sources[key].where(), cure=cure)
 
 
 def _check_standards(config: GateKeys) -> None:
     """Refuse a gate without any baseline, and one with both margin and max_drop."""
     if not config.baselines:
-        text = f"no baseline has a model yet ({config.sources['baselines']})"
-        text += ", so there is nothing to compare with"
+        text = "no baseline has a model yet, so there is nothing to compare with"
         cure = "Add the prompt that the candidate must beat: baselines: {prompt: NAME, ...}."
         raise _contradiction(config, "baselines", text, cure)
     if config.margin is not None and config.max_drop is not None:
         text = f"{config.quoted('margin')} and {config.quoted('max_drop')} are both set: keep one"
-        cure = "Remove one of them"
-        for key in ("margin", "max_drop"):
-            if config.sources[key].kind == "defaults":  # which other gates may need
-                cure = f"Move {key} from defaults to the gates that need it"
-        cure += ". With max_drop the candidate may be worse, and no gain is required."
+        cure = "Remove one of them. With max_drop the candidate may be worse, and no gain is "
+        cure += "required."
         raise _contradiction(config, "margin", text, cure)
 
 
@@ -332,7 +313,7 @@ def _check_agreement(config: GateKeys) -> None:
         stage = config.quoted("stage")
         what = f"{stage} judges no candidate, and this gate asks for agreement alone"
         cure = "Remove stage, or write the margin by which the candidate is to beat a baseline."
-        raise ConfigError(what, where=config.sources["stage"].where(), cure=cure)
+        raise _contradiction(config, "stage", what, cure)
 
     name = config.agreement.with_baseline
     where = config.agreement.sources["with"].where()
@@ -369,7 +350,7 @@ def _check_gain(config: GateKeys) -> None:
         text += ": a candidate that is only as good is no improvement"
         cure = "Write cheaper_by: 5 for a fifth of the cost per call, faster_by: 2 for half the "
         cure += "time, or both; or add the prompt to baselines, with a margin."
-        raise _contradiction(config, "cheaper_by", text, cure)
+        raise _contradiction(config, "max_drop", text, cure)
     if config.sources["evidence"].kind != "default" and config.evidence != "proven":
         text = f"{config.quoted('evidence')} contradicts {config.quoted('max_drop')}"
         text += ", which needs evidence: proven"
@@ -380,8 +361,7 @@ def _check_gain(config: GateKeys) -> None:
 def _check_candidate(config: GateKeys) -> None:
     """Refuse a candidate that a gate names and does not judge."""
     if config.stage == "ready" and config.has_candidate:
-        source = config.sources["candidate"]
         what = f"{config.quoted('stage')} judges no candidate, and this gate names one: "
-        what += f"{config.candidate} ({source})"
+        what += str(config.candidate)
         cure = "Remove stage to judge the candidate, or remove candidate until it is trained."
-        raise ConfigError(what, where=Where(source.place or None, key="candidate"), cure=cure)
+        raise _contradiction(config, "candidate", what, cure)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate import errors, result
+from pytest_ftgate import result
 from pytest_ftgate.checks import attempts, weaker
 from pytest_ftgate.config import (
     GateFile,
@@ -117,14 +117,13 @@ class Layers:
             layers += self.file.layers(self.gate, named_at=where)
         layers = [replace(layer, parameters=self.parameters) for layer in layers]
 
-        try:
-            return resolve_gate(layers, file=self.file, gate=self.gate, default_name=self.nodeid)
-        except errors.MissingKeysError as error:
-            if str(error.where):
-                raise
-            # A marker without keys has no layer that could name its place.
-            where = self.levels[0].where
-            raise errors.ConfigError(error.what, where=where, cure=error.cure) from None
+        return resolve_gate(
+            layers,
+            file=self.file,
+            gate=self.gate,
+            default_name=self.nodeid,
+            named_at=self.levels[0].where,
+        )
 
     @cached_property
     def _in_file(self) -> GateKeys | None:

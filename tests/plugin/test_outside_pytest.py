@@ -54,7 +54,7 @@ def test_in_ci_an_attempt_must_be_in_the_ledger(
         (("suport",), {}, "error", "'support'"),
         (("support", "conf/gates.yaml"), {}, "error", "config='ftgate.yaml'"),
         (("support",), {"marginn": 0.9}, "error", "'margin'"),
-        ((), {"margin": 0.05}, "error", "=... to judge(), or name a gate: judge('NAME')"),
+        ((), {"margin": 0.05}, "error", "its marker or judge()"),
     ],
 )
 def test_keys_replace_those_of_the_file(

@@ -470,7 +470,7 @@ NO_MODEL = {"champion": {"model": None, "max_drop": 0.02}}
     ("changes", "key", "words"),
     [
         ({"max_drop": 0.02}, "margin", "both set"),
-        ({"margin": ..., "max_drop": 0.02}, "cheaper_by", "needs cheaper_by or faster_by"),
+        ({"margin": ..., "max_drop": 0.02}, "max_drop", "needs cheaper_by or faster_by"),
         ({"faster_by": 2}, "faster_by", "needs max_drop, and this gate has margin"),
         (
             {"margin": ..., "max_drop": 0.02, "cheaper_by": 2, "evidence": "observed"},
@@ -514,16 +514,6 @@ def test_keys_that_contradict_each_other(changes, key, words):
     assert error.where.key == key
     assert words in error.what
     assert error.cure
-
-
-@pytest.mark.parametrize(
-    ("default", "key"), [({"margin": 0.05}, "max_drop"), ({"max_drop": 0.02}, "margin")]
-)
-def test_a_default_that_contradicts_a_gate_is_to_be_moved(default, key):
-    keys = {name: value for name, value in SELF_CONTAINED.items() if name != "margin"}
-    error = refusal(layer({**keys, key: 0.02}), layer(default, "ftgate.yaml:2", "defaults"))
-    (name,) = default
-    assert error.cure.startswith(f"Move {name} from defaults to the gates that need it.")
 
 
 @pytest.mark.parametrize(

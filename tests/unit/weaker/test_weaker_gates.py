@@ -99,7 +99,7 @@ ONE_WAY = [  # keys before, those after, and what is found
     ("", "evidence: observed", "evidence: significant -> observed"),
     ("evidence: proven", "", "evidence: proven -> significant"),
     ("", "missing_answers: wrong", "missing_answers: error -> wrong"),
-    ("", "stage: ready", "stage: accept -> ready"),
+    ("", "{stage: ready, candidate: null}", "stage: accept -> ready"),
     ("goal: knowledge", "", "goal: knowledge -> removed"),
     ("goal: knowledge", "goal: style", "goal: knowledge -> style"),
     ("", "goal: format", "goal: not given -> format"),  # for which form is no flaw
