@@ -119,17 +119,11 @@ class Rows(Mapping[tuple[str, int], RecordedRow]):
         self.texts[id_] = intern(output)  # many answers are one of few labels
         return None
 
-    def answer(self, id_: str) -> protocol.Completion | None:
-        """Return the answer of a row that has nothing else; None if there is no such row."""
-        if id_ not in self.texts:
-            return None
-        return _bare(self.texts[id_])
-
     def __getitem__(self, identity: tuple[str, int]) -> RecordedRow:
         id_, repeat = identity
-        answer = None if repeat else self.answer(id_)
-        if answer is None:
+        if repeat or id_ not in self.texts:
             return self.others[identity]
+        answer = _bare(self.texts[id_])
         prediction = protocol.Prediction("", answer, id=id_, stored=True, recorded=True)
         return RecordedRow(None, prediction, None)
 
@@ -191,9 +185,6 @@ class RecordedModel(protocol.BuiltModel):
 
         Raise :class:`ModelError`: a fatal one if it was made for another input.
         """
-        answer = None if repeat else self.rows.answer(example.id)
-        if answer is not None:
-            return protocol.Prediction("", answer, id=example.id, stored=True, recorded=True)
         row = self.rows.get((example.id, repeat))
         if row is None:
             raise self._no_answer(example, repeat)
