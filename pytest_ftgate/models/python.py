@@ -132,17 +132,21 @@ class FunctionModel(BuiltModel):
         if isinstance(answer, errors.ModelError):
             return answer
         if isinstance(answer, Completion):
-            return replace(answer, latency_s=latency_s) if answer.latency_s is None else answer
+            completion = answer
+            if answer.latency_s is None:
+                completion = replace(answer, latency_s=latency_s)
+        else:
+            label = workers.label_of(answer)
+            if label is None:
+                return workers.unreadable(self.name, answer)
+            completion = Completion(label, latency_s=latency_s)
 
-        label = workers.label_of(answer)
-        if label is None:
-            return workers.unreadable(self.name, answer)
         is_number = isinstance(answer, Number) and not isinstance(answer, bool)
-        if self.numbers or not (is_number or _LABEL_NUMBER.fullmatch(label)):
-            return Completion(label, latency_s=latency_s)
+        if self.numbers or not (is_number or _LABEL_NUMBER.fullmatch(str(completion.text))):
+            return completion
         message = (
-            f"{self.name} returned {label}, the number of a label, and the outputs of the test set "
-            "are words"
+            f"{self.name} returned {completion.text}, the number of a label, and the outputs of "
+            "the test set are words"
         )
         advice = (
             "return the text from the label encoder, encoder.inverse_transform([n])[0], or set "
@@ -326,11 +330,11 @@ def _function_model(
         batched=by_list or batch_size > 1,
         argument=question if by_list else attrgetter("input"),
         price=price.written_price(options.get("price"), str(spec.source)),
-        numbers=_may_be_numbers(surroundings),
+        numbers=may_be_numbers(surroundings),
     )
 
 
-def _may_be_numbers(surroundings: Surroundings) -> bool:
+def may_be_numbers(surroundings: Surroundings) -> bool:
     """Return whether an expected output has a number, or none is known."""
     if surroundings.asked is None:
         return True

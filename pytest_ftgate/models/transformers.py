@@ -1,8 +1,6 @@
 """Run local models, LoRA adapters and classifiers by transformers and peft."""
 
 import hashlib
-import json
-import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,15 +13,14 @@ from typing import Any, TypeAlias
 
 from pytest_ftgate import clock
 from pytest_ftgate.config import ModelSpec
-from pytest_ftgate.data import Example, canonical_json, expected_text
+from pytest_ftgate.data import Example, canonical_json
 from pytest_ftgate.data.lines import sha256_of
 from pytest_ftgate.data.messages import canonical_calls, declared_tools
-from pytest_ftgate.data.strict_json import object_of
 from pytest_ftgate.errors import ConfigError, ModelError
 from pytest_ftgate.models.price import written_price
 from pytest_ftgate.models.prompt import TEXT_PARTS, Prompt, build_prompt
 from pytest_ftgate.models.protocol import Completion, Model, Surroundings, parts_of
-from pytest_ftgate.models.python import FunctionModel, question
+from pytest_ftgate.models.python import FunctionModel, may_be_numbers, question
 from pytest_ftgate.models.workers import CALLS_AT_ONCE
 from pytest_ftgate.text import listed
 
@@ -389,8 +386,13 @@ def build_transformers(spec: ModelSpec, surroundings: Surroundings) -> Model:
 
 
 def _classifier(spec: ModelSpec, folder: Path, surroundings: Surroundings) -> FunctionModel:
-    _check_classifier(spec, folder, surroundings)
     options = spec.options
+    unfit = [key for key in _OF_GENERATORS if key in options]
+    if unfit:
+        message = f"{listed(unfit)} has no meaning with task: {options['task']}"
+        advice = "remove it; merge an adapter into its model, and save that model"
+        raise ConfigError(message, where=spec.source.where(unfit[0]), cure=advice)
+
     batch_size = options.get("batch_size", BATCH_SIZE)
     classifier = Classifier(
         model=str(folder),
@@ -406,6 +408,7 @@ def _classifier(spec: ModelSpec, folder: Path, surroundings: Surroundings) -> Fu
         batch_size=batch_size * CALLS_AT_ONCE,
         uses=classifier,
         argument=question,
+        numbers=may_be_numbers(surroundings),
     )
 
 
@@ -469,42 +472,6 @@ def _local(
         **attributes,
         **common,
     )
-
-
-def _check_classifier(spec: ModelSpec, folder: Path, surroundings: Surroundings) -> None:
-    """Raise :class:`ConfigError` for keys that suit no classifier, and labels without names."""
-    options = spec.options
-    unfit = [key for key in _OF_GENERATORS if key in options]
-    if unfit:
-        message = f"{listed(unfit)} has no meaning with task: {options['task']}"
-        advice = "Remove it; merge an adapter into its model, and save that model."
-        raise ConfigError(message, where=spec.source.where(unfit[0]), cure=advice)
-
-    config = _config_in(folder)
-    names = [str(name) for name in (config.get("id2label") or {"0": "LABEL_0"}).values()]
-    if not config or not all(re.fullmatch(r"LABEL_\d+", name) for name in names):
-        return
-    outputs = () if surroundings.asked is None else surroundings.asked.expected
-    if any(expected_text(output) in names for output in outputs):
-        return
-    message = (
-        f"the labels of {options['model']} have no names: id2label of its config.json has "
-        f"{listed(names[:3])}"
-    )
-    advice = "Save them with the model: model.config.id2label = dict(enumerate(encoder.classes_))."
-    raise ConfigError(message, where=spec.source.where("model"), cure=advice)
-
-
-def _config_in(folder: Path) -> Mapping[str, Any]:
-    """Return the configuration of the model in a folder.
-
-    It is empty if the file is broken: transformers says what is wrong.
-    """
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return object_of(config)
 
 
 def find_folder(spec: ModelSpec, key: str, surroundings: Surroundings) -> Path:

@@ -9,7 +9,6 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from enum import Enum
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeAlias
@@ -68,9 +67,8 @@ def label_of(answer: Any) -> str | None:
             answer = labels[0]
 
     if isinstance(answer, str):
-        if isinstance(answer, Enum):
-            answer = answer.value
-        return str(answer).removeprefix("__label__")
+        # str() of a member of an Enum is its name.
+        return str.__str__(answer).removeprefix("__label__")
     if isinstance(answer, int | float) and abs(answer) < math.inf:
         return canonical_json(answer)
     scores = _scores(answer)

@@ -198,18 +198,6 @@ def test_weights_that_are_missing_or_fit_nothing_are_named(
         assert finding["observed"] == 0
 
 
-def test_a_classifier_is_not_asked_for_text(adapters: Project) -> None:
-    path = adapters.path / "base" / "config.json"
-    path.write_text(
-        json.dumps(
-            {**json.loads(path.read_text()), "architectures": ["BertForSequenceClassification"]}
-        )
-    )
-    mentions(
-        stopped(adapters.judge()), "BertForSequenceClassification", "task: text-classification"
-    )
-
-
 def test_messages_for_a_model_without_a_chat_template(adapters: Project) -> None:
     (adapters.path / "base" / "chat_template.jinja").unlink()
     gate = ends(changed(adapters, system="Name the topic."), "error")

@@ -103,7 +103,14 @@ def test_labels_without_names_are_those_of_an_encoder(
     config["id2label"] = {str(i): f"LABEL_{i}" for i in range(3)}
     (folder / "config.json").write_text(json.dumps(config))
     candidate = {**classified.keys["candidate"], "model": str(folder)}
-    mentions(stopped(classified.judge(candidate=candidate)), "LABEL_0", "id2label")
+    mentions(stopped(classified.judge(candidate=candidate), called=True), "LABEL_", "id2label")
+
+
+def test_a_classifier_without_its_task_lacks_the_weights_that_write_text(
+    classified: Project, bert: Path
+) -> None:
+    candidate = {"provider": "transformers", "model": str(bert / "tuned")}
+    mentions(stopped(classified.judge(candidate=candidate), called=True), "weights", "cls.")
 
 
 def test_a_batch_is_asked_at_once(bert: Path) -> None:
