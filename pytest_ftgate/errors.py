@@ -237,15 +237,11 @@ class MetricError(FtgateError):
     """A metric has no usable value.
 
     It is undefined for these answers, or failed at the answer to one ``example``.
-    ``unsuited``: what the example expects does not suit the metric, whatever is answered.
     """
 
-    def __init__(
-        self, what: str, *, example: int | None = None, unsuited: bool = False, **parts: Any
-    ) -> None:
+    def __init__(self, what: str, *, example: int | None = None, **parts: Any) -> None:
         super().__init__(what, **parts)
         self.example = example
-        self.unsuited = unsuited
 
 
 class HistoryError(FtgateError):

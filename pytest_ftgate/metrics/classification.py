@@ -305,7 +305,7 @@ class SeveralLabels(Metric):
         if labels is None:
             problem = f"{self.name} compares lists of labels, and this example expects "
             problem += excerpt(str(value))
-            raise MetricError(problem, example=row, unsuited=True)
+            raise MetricError(problem, example=row)
         return labels
 
     def _score(self, expected: frozenset[str], answer: str | None) -> float:

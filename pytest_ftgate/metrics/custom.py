@@ -15,7 +15,7 @@ from pytest_ftgate.errors import ConfigError, MetricError
 from pytest_ftgate.guarded import told
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, by_example
-from pytest_ftgate.text import EXCERPT, FARTHEST, kind_of, shortened
+from pytest_ftgate.text import FARTHEST, excerpt, kind_of
 
 ScoreExample: TypeAlias = Callable[[Any, str], float]
 
@@ -82,7 +82,7 @@ def _problem(metric: CustomMetric) -> str | None:
 
 def _is_end(value: Any) -> bool:
     """Return whether a value may be an end of a range."""
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    is_number = isinstance(value, Real)
     return is_number and abs(value) <= FARTHEST
 
 
@@ -133,10 +133,9 @@ class ExampleMetric(Metric):
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         subjects = self._examples if self.declared.whole_example else expected
-        return by_example(self, list(enumerate(subjects)), answers, self._score)
+        return by_example(self, subjects, answers, self._score)
 
-    def _score(self, numbered: tuple[int, Any], answer: str | None) -> float:
-        row, subject = numbered
+    def _score(self, subject: Any, answer: str | None) -> float:
         if answer is None:
             return self.worst
 
@@ -147,25 +146,16 @@ class ExampleMetric(Metric):
             raise
         except BaseException as error:
             # pytest.skip() and sys.exit() too: they must not take the gate out of the run
-            evidence = told(error)
-            raise MetricError(
-                f"the metric {self.name} raised {type(error).__name__} for test_set[{row}]",
-                evidence=evidence,
-                cure=_FIX,
-            ) from error
-        return self._checked(row, value)
+            problem = f"the metric {self.name} raised {type(error).__name__}"
+            raise MetricError(problem, evidence=told(error), cure=_FIX) from error
+        return self._checked(value)
 
-    def _checked(self, row: int, value: Any) -> float:
+    def _checked(self, value: Any) -> float:
         """Return the number that the function returned.
 
         Raise :class:`MetricError` if it breaks the declaration.
         """
-        number: Any = math.nan
-        if isinstance(value, Real):
-            number = value
-        # numpy would convert the bounds to a narrow type
-        if isinstance(value, float | np.floating | np.bool_):
-            number = float(value)
+        number: Any = value if isinstance(value, Real | np.bool_) else math.nan
         # a mean of numbers within the range may be rounded to a number outside
         slack = _ROUNDING * (self.high - self.low)
         fits = self.low - slack <= number <= self.high + slack
@@ -176,19 +166,15 @@ class ExampleMetric(Metric):
         if fits:
             return min(max(float(number), self.low), self.high)
 
-        shown = kind_of(value)
-        if isinstance(value, Real | None):
-            shown = shortened(repr(value), EXCERPT)
-        problem = f"the metric {self.name} returned {shown} instead of {required} "
-        raise MetricError(f"{problem}for test_set[{row}]", cure=_FIX)
+        shown = excerpt(repr(value))
+        problem = f"the metric {self.name} returned {shown} instead of {required}"
+        raise MetricError(problem, cure=_FIX)
 
 
 def build_custom(options: Options, declared: Any) -> ExampleMetric:
     """Build the custom metric of a hook or a marker."""
     options.allow("function")
     if not isinstance(declared, CustomMetric):
-        problem = f"is {kind_of(declared)}"
-        if callable(declared):
-            problem = "does not declare its range and direction"
-        raise options.error(f"the metric {options.metric} {problem}", cure=_DECLARE)
+        problem = f"the metric {options.metric} does not declare its range and direction"
+        raise options.error(problem, cure=_DECLARE)
     return ExampleMetric(options.metric, declared, options.examples)

@@ -99,7 +99,6 @@ class FieldMetric(Metric):
             raise MetricError(
                 f"{self.name} compares JSON fields, and this example expects {kind_of(value)}",
                 example=row,
-                unsuited=True,
             )
 
         return container

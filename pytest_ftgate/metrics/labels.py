@@ -141,7 +141,6 @@ class LabelSet:
             raise MetricError(
                 f"{metric} was built for other labels: this example expects {label}",
                 example=row,
-                unsuited=True,
             )
 
         return gold

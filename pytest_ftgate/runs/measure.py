@@ -203,12 +203,10 @@ def score_run(
 
 def _located(error: MetricError, measured: Measured) -> MetricError:
     """Return the error with the model, and the place of the example, that it is about."""
-    model = measured.facts.name
-    if error.example is None:
-        return MetricError(f"{error.what} of {model}", **error.parts())
-    problem = error.what if error.unsuited else f"{error.what}, answered by {model}"
-    where = measured.run.test_set.where(error.example)
-    return MetricError(problem, **error.parts(where=where))
+    parts = error.parts()
+    if error.example is not None:
+        parts["where"] = measured.run.test_set.where(error.example)
+    return MetricError(f"{error.what} ({measured.facts.name})", **parts)
 
 
 def compare_scored(baseline: Scored, candidate: Scored, **standard: Any) -> Comparison:

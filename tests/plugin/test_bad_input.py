@@ -79,15 +79,12 @@ SCORES: dict[str, Callable[..., Any]] = {
 @pytest.mark.parametrize("fragment", SCORES)
 def test_a_metric_that_breaks_its_promise(project: Project, fragment: str) -> None:
     finding = stopped(project.judge(metric=own(SCORES[fragment])), called=True)
-    mentions(finding, "test.jsonl:1:", "<lambda>", "test_set[0]", "base.jsonl", fragment)
+    mentions(finding, "test.jsonl:1:", "<lambda>", "base.jsonl", fragment)
 
 
 def test_of_two_models_one_gives_scores_out_of_range(project: Project) -> None:
     twice = own(lambda expected, answer: 2 if (expected, answer) == ("refund", "invoice") else 0.5)
-    for fragments in (
-        ("test.jsonl:43", "test_set[42]", "base.jsonl"),
-        ("test.jsonl:1", "test_set[0]", "ft.jsonl"),
-    ):
+    for fragments in (("test.jsonl:43", "base.jsonl"), ("test.jsonl:1", "ft.jsonl")):
         mentions(stopped(project.judge(metric=twice), called=True), "returned 2", *fragments)
         project.predictions("base.jsonl", 60, wrong_at=(1, 2))
 
@@ -103,7 +100,6 @@ def test_an_expected_output_that_does_not_suit_the_metric_is_named_by_its_place(
     project.test_set(60, expected=lambda i: i if i == 42 else ["a"])
     finding = stopped(project.judge(metric="labels_f1"), called=True)
     mentions(finding, "test.jsonl:43: labels_f1", "expects 42")
-    assert "base.jsonl" not in finding["message"]
 
 
 HOOKS = {

