@@ -220,19 +220,6 @@ class ModelError(FtgateError):
         return " ".join(sentences) or None
 
 
-class Interrupted(KeyboardInterrupt):  # not an error
-    """Ctrl-C while models were called.
-
-    Calls of the ``abandoned`` models could not be cancelled. ``kept`` are the answers that the next
-    run finds in the store, and how many the run was for.
-    """
-
-    def __init__(self, abandoned: tuple[str, ...] = (), *, kept: tuple[int, int] = (0, 0)) -> None:
-        super().__init__()
-        self.abandoned = abandoned
-        self.kept = kept
-
-
 class MetricError(FtgateError):
     """A metric has no usable value.
 

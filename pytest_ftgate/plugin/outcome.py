@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import pytest
 
-from pytest_ftgate.errors import ConfigError, FtgateError, Interrupted
+from pytest_ftgate.errors import ConfigError, FtgateError
 from pytest_ftgate.gate import state
 from pytest_ftgate.gate.run import judge_gate
 from pytest_ftgate.plugin.fixtures import refuse_unused_fixtures
@@ -18,7 +18,7 @@ from pytest_ftgate.plugin.session import GateSession
 from pytest_ftgate.reports.sentences import headline
 from pytest_ftgate.reports.text import failure_text, title
 from pytest_ftgate.result import Check, GateResult, closed, error_check, failed_result
-from pytest_ftgate.text import one_line, plural, printable
+from pytest_ftgate.text import one_line, printable
 
 __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
 
@@ -141,22 +141,11 @@ def _judged(layers: Layers, item: pytest.Item, session: GateSession) -> state.Ju
 
 def _check_of(error: BaseException, *, is_judging: bool) -> Check:
     """Return the check for what ended the test before its gate was judged."""
-    if isinstance(error, Interrupted):
-        return error_check(_interruption(error), "interrupted")
-    raised = FtgateError(f"{type(error).__name__}: {one_line(str(error))}")
-    if is_judging and not isinstance(error, Exception):  # such as pytest-timeout's
-        return error_check(raised, "interrupted")
-    return error_check(raised)
-
-
-def _interruption(error: Interrupted) -> FtgateError:
-    n_stored, n_answers = error.kept
-    counted = f": {n_stored:,} of {plural(n_answers, 'answer')} are stored" if n_answers else ""
-    fix = "Run again to continue: stored answers are reused."
-    if error.abandoned:
-        names = ", ".join(error.abandoned)
-        fix = f"Calls to {names} could not be cancelled and may still be running. {fix}"
-    return FtgateError(f"stopped by Ctrl-C{counted}", cure=fix)
+    problem = one_line(f"{type(error).__name__}: {error}").rstrip(": ")
+    if is_judging and not isinstance(error, Exception):  # such as Ctrl-C, or pytest-timeout's
+        advice = "Run again to continue: stored answers are reused."
+        return error_check(FtgateError(problem, cure=advice), "interrupted")
+    return error_check(FtgateError(problem))
 
 
 def _plan_and_leave(request: pytest.FixtureRequest, session: GateSession) -> NoReturn:

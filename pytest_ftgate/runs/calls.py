@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, TypeAlias
 
 from pytest_ftgate import clock
-from pytest_ftgate.errors import Interrupted, ModelError, StoreError
+from pytest_ftgate.errors import ModelError, StoreError
 from pytest_ftgate.models.protocol import Completion, Model, Prediction, Question
 from pytest_ftgate.runs import asking
 from pytest_ftgate.runs.asking import Outage, Throttle, run_in_own_loop
@@ -74,7 +74,6 @@ class Caller:
         store: keeps the answers.
         owner: claims questions in the store for this run.
         stopping: workers take no further question, and can be cancelled.
-        abandoned: calls were still running in threads when the workers were cancelled.
     """
 
     def __init__(
@@ -88,7 +87,7 @@ class Caller:
         self.questions = questions
         self.model = model = questions.model
         self.workers = min(model.concurrency, -(-len(questions.open) // model.batch_size))
-        self.stopping = self.abandoned = False
+        self.stopping = False
         self.store = stores.of(model)
         self._owner = owner
         self._stores = stores
@@ -121,7 +120,6 @@ class Caller:
                 raise
             except asyncio.CancelledError:
                 if self.stopping:
-                    self.abandoned = self.model.abandons
                     raise
                 failure = ModelError("the model cancelled its own call")
                 for key in {question.key for question in questions} & self.questions.open.keys():
@@ -325,9 +323,6 @@ def call_models(
         tell: called in this thread about ten times a second.
         ended: a model has failed for good already, so that no model is called.
         offline, limit, budget: those of :func:`run_models`.
-
-    Raises:
-        Interrupted: Ctrl-C.
     """
     if offline:
         _give_up_endpoints(models)
@@ -338,9 +333,6 @@ def call_models(
 
     try:
         run_in_own_loop(_ask_all(callers, owner, limit), tell)
-    except KeyboardInterrupt:
-        abandoned = tuple(caller.model.name for caller in callers if caller.abandoned)
-        raise Interrupted(abandoned, kept=_kept(models, stores)) from None
     finally:
         if budget is not None:
             budget.end_run()
@@ -376,17 +368,6 @@ def _are_ready(callers: Sequence[Caller]) -> bool:
         except ModelError as error:
             caller.questions.fatal = caller.questions.fatal or error
     return not any(caller.questions.fatal for caller in callers)
-
-
-def _kept(models: Sequence[Questions], stores: Stores) -> tuple[int, int]:
-    """Return how many answers the next session will find, and how many were asked for."""
-    n_kept = 0
-    n_questions = 0
-    for questions in models:
-        n_questions += questions.progress.total
-        if stores.of(questions.model).persistent:
-            n_kept += questions.progress.done - questions.progress.errors
-    return n_kept, n_questions
 
 
 def _turns(models: Sequence[Questions]) -> dict[int, Throttle]:

@@ -34,8 +34,7 @@ def run_models(
     Each prediction is taken from the recordings, or else from the store, or else asked for; one
     that several jobs need is asked for once. Answers are stored as they arrive. A prediction that
     fails stays missing; a fatal failure of one model ends the run of all, since a gate could not be
-    judged any more. Works if an event loop is running. Ctrl-C raises :class:`Interrupted` within
-    about a second.
+    judged any more. Works if an event loop is running. Ctrl-C ends it within about a second.
 
     Args:
         ask: models are called; otherwise what is neither recorded nor stored stays missing.

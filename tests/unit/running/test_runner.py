@@ -14,7 +14,7 @@ import pytest
 from fakes import THREE, Fake, errors, questions, run, texts
 
 from pytest_ftgate import clock
-from pytest_ftgate.errors import Interrupted, ModelError
+from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.runs import asking, calls
 from pytest_ftgate.runs import store as store_module
@@ -442,10 +442,9 @@ def test_ctrl_c_keeps_what_has_arrived_and_gives_the_rest_back(stores):
 
     n_threads = threading.active_count()
     model = Fake(interrupted, concurrency=2, abandons=True)  # its calls would go on in threads
-    with pytest.raises(Interrupted) as caught:
+    with pytest.raises(KeyboardInterrupt):
         run(model, stores, questions(*"abcdefgh"))
     assert time.monotonic() - signalled[0] < 1
-    assert (caught.value.kept, caught.value.abandoned) == ((1, 8), ("model",))
     assert (sorted(heard), len(model.closed)) == (["model/b/0", "model/c/0"], 1)
     assert threading.active_count() == n_threads
     assert stored(run(Fake(), stores)) == [True, False, False]
