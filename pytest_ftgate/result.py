@@ -225,13 +225,13 @@ def called(role: str, name: str = "") -> str:
 
 @dataclass(frozen=True, slots=True)
 class RowPair:
-    """Two equal or similar rows."""
+    """A test example and a training row that are equal or similar."""
 
     # file and line of the test example
     row: str
     # its input
     text: str
-    # file and line of the training row, or of the earlier test example
+    # file and line of the training row
     other: str
     # its input
     other_text: str
@@ -265,8 +265,6 @@ class TestSetResult:
     path: str | None = None
     sha256: str | None = None
     examples: int | None = None
-    # near duplicates, each with the earlier one
-    near_pairs: tuple[RowPair, ...] = field(default=(), metadata=INNER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,7 +159,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     return gate.with_facts(
         nodeid=nodeid,
         training=_training_facts(training, test, audit),
-        test_set=_test_facts(test, audit),
+        test_set=TestSetResult(test.path, test.sha256, len(test)),
         metric_range=(deciding.low, deciding.high),
         shares=tuple(name for name, metric in metrics.items() if metric.share),
         guards=tuple(guard.facts for guard in parts.guards),
@@ -200,12 +200,6 @@ def _training_facts(training: DataSet, test: DataSet, audit: TrainingAudit) -> T
         leaked_pairs=row_pairs(test, training, audit.leaked_rows),
         near_pairs=row_pairs(test, training, audit.leaked_near_rows),
     )
-
-
-def _test_facts(test: DataSet, audit: TrainingAudit) -> TestSetResult:
-    """Return the facts of the test set that are known before any call."""
-    near_pairs = row_pairs(test, test, audit.test_near_rows)
-    return TestSetResult(test.path, test.sha256, len(test), near_pairs)
 
 
 def _models(

@@ -4,7 +4,7 @@ Reports escape the cells themselves.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from pytest_ftgate.reports import sentences
@@ -157,22 +157,6 @@ def examples(group: sentences.Examples) -> Table:
         cells = [printable(getattr(named, name).strip(), _ANSWER_WIDTH) for name in names]
         rows.append(tuple(cells))
     return Table(group.title, columns(names), tuple(rows))
-
-
-def row_pairs(result: GateResult) -> Iterator[Table]:
-    """Yield tables of equal and similar rows, each with the texts of both."""
-    leaked = "Test examples in the training set"
-    near = "Test examples with a near duplicate in the training set"
-    repeated = "Test examples with an earlier near duplicate"
-    for title, other, pairs in (
-        (leaked, "training row", result.training.leaked_pairs),
-        (near, "training row", result.training.near_pairs),
-        (repeated, "earlier example", result.test_set.near_pairs),
-    ):
-        if pairs:
-            headings = columns(("test example", "input", other, "input"))
-            rows = tuple(map(astuple, pairs))
-            yield Table(f"{title} ({len(rows):,})", headings, rows)
 
 
 # --- models ---------------------------------------------------------------------------------------

@@ -274,11 +274,17 @@ def _details(result: GateResult) -> Iterator[str]:
 
 def _last_details(result: GateResult) -> Iterator[str]:
     """Yield the rows that are alike, and the inputs."""
-    for table in tables.row_pairs(result):
-        yield f"{table.title}:"
-        for row, text, other, other_text in table.rows:
-            texts = dict.fromkeys(repr(printable(cell, _PAIR)) for cell in (text, other_text))
-            yield f"  {row} ~ {other}: {' and '.join(texts)}"
+    for title, pairs in (
+        ("test examples in the training set", result.training.leaked_pairs),
+        ("test examples with a near duplicate there", result.training.near_pairs),
+    ):
+        if pairs:
+            yield f"{title} ({len(pairs):,}):"
+        for pair in pairs:
+            texts = repr(printable(pair.text, _PAIR))
+            if pair.other_text != pair.text:
+                texts += f" and {printable(pair.other_text, _PAIR)!r}"
+            yield f"  {pair.row} ~ {pair.other}: {texts}"
 
     inputs = list(sentences.input_sentences(result))
     if inputs:

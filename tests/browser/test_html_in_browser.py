@@ -112,26 +112,6 @@ def test_the_first_screen_has_the_verdict_what_failed_its_cure_and_the_gain(
     assert "\u2717" in icon, "told apart without colour"
 
 
-@pytest.mark.parametrize("broken", [17, 18, 19, 20])
-@pytest.mark.parametrize("width", [375, 1280])
-def test_the_label_of_a_gain_lies_over_no_line(
-    project: Project, open_page: Open, broken: int, width: int
-) -> None:
-    """Also where hardly anything was gained."""
-    project.predictions("ft.jsonl", 60, range(broken))
-    page = open_page(report(project, margin=0.2), viewport={"width": width, "height": 800}).page
-    label = page.locator("svg.plot text.value").bounding_box()
-    assert label is not None
-    for line in ("line.zero", "line.asked"):
-        box = page.locator(f"svg.plot {line}").bounding_box()
-        assert box is not None
-        assert box["x"] + box["width"] <= label["x"] or label["x"] + label["width"] <= box["x"], (
-            line,
-            box,
-            label,
-        )
-
-
 def test_printed_it_is_light(project: Project, open_page: Open) -> None:
     opened = open_page(report(project), color_scheme="dark")
     opened.page.emulate_media(media="print")

@@ -1,7 +1,7 @@
 """The page of a session: one file that loads nothing."""
 
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any
@@ -20,9 +20,8 @@ from pytest_ftgate.text import (
 _SYMBOLS = {"pass": "\u2713", "fail": "\u2717", "inconclusive": "?", "error": "!"}
 _SYMBOLS |= {"warning": "\u25b2", "note": "\u2022"}
 _POLICY = "default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
-# Of a chart: percent left free at each side, and shares of the width of its values: what is free
-# around them, and how far from a line a label must be in order not to lie over it.
-_SIDE, _AIR, _NEAR = 8.0, 0.12, 0.12
+# What is free around the values of a chart: percent at each side, and a share of their width.
+_SIDE, _AIR = 8.0, 0.12
 
 
 def page(results: Sequence[GateResult], session: Session, *, written_at: float) -> str:
@@ -79,10 +78,6 @@ def _view(result: GateResult, anchor: str) -> Mapping[str, Any]:
         *tables.sections(result),
         ("Inputs", inputs),
     ]
-    headline = list(sentences.outcome_sentences(result))
-    for check in result.checks:
-        if result.passed and (check.kind, check.status) == ("cost", "pass"):
-            headline.append(check.message)
     caption = list(sentences.upper_bound_sentence(result))
     if sentences.tells_gain(result):
         caption = [*sentences.bounds_sentence(result), sentences.changed(result)]
@@ -90,7 +85,7 @@ def _view(result: GateResult, anchor: str) -> Mapping[str, Any]:
     return {
         "anchor": anchor,
         "result": result,
-        "headline": "; ".join(headline),
+        "headline": "; ".join(sentences.outcome_sentences(result)),
         "plot": _plot(result),
         "caption": "; ".join(caption),
         "methods": "; ".join(methods),
@@ -105,7 +100,12 @@ def _plot(result: GateResult) -> Mapping[str, Any] | None:
         return None
 
     share = is_share(result.metric_range)
-    compared = _compared(result)
+    compared: dict[str, Comparison] = {}
+    for role, comparison in result.gains.items():
+        compared[f"over {role}"] = comparison
+    if len(compared) <= 1:
+        compared = {"": result}
+
     required = result.margin or 0.0
     if result.max_drop is not None:
         required = -result.max_drop
@@ -134,31 +134,6 @@ def _plot(result: GateResult) -> Mapping[str, Any] | None:
             "low": place(comparison.lower_bound),
             "high": place(comparison.upper_bound),
             "label": show_change(comparison.gain, share=share),
-            "anchor": _anchor(gain, (0.0, required), _NEAR * width),
         }
         rows.append(row)
     return {"rows": rows, "zero": place(0.0), "required": place(required)}
-
-
-def _anchor(gain: float, marks: Iterable[float], near: float) -> str:
-    """Return the end at which a gain's label begins, so that it lies over no line of the chart."""
-    for mark in marks:
-        if 0 <= gain - mark < near:
-            return "start"
-        if -near < gain - mark < 0:
-            return "end"
-    return "middle"
-
-
-def _compared(result: GateResult) -> Mapping[str, Comparison]:
-    """Return the comparison with each baseline by its title, which is empty for a single one."""
-    if len(result.gains) <= 1:
-        return {"": result}
-
-    compared: dict[str, Comparison] = {}
-    for role, comparison in result.gains.items():
-        name = f"over {role}"
-        if (comparison.required or 0) < 0:
-            name += " (max_drop)"
-        compared[name] = comparison
-    return compared

@@ -110,16 +110,6 @@ def test_red_gates_come_first():
     assert names == ["gate4", "gate1", "gate2", "gate0", "gate3"]
 
 
-def test_the_headline_of_a_match_names_both_halves():
-    checks = (
-        Check("max_drop", "pass", ""),
-        Check("cheaper_by", "pass", "6.25x cheaper (required 2x)"),
-    )
-    green = replace(full(), verdict="pass", margin=None, max_drop=0.05, checks=checks)
-    (headline,) = re.findall(r'<p class="headline">(.*)</p>', written(green).markup)
-    assert all(fact in headline for fact in ("+10.0", "5 points", "6.25x cheaper")), headline
-
-
 def test_a_green_gate_does_not_hide_an_obligation():
     green = bare("pass")
     session = Session(
