@@ -52,11 +52,11 @@ _ABSENT = {
     # candidate: {{{_ENDPOINT}, model: task-v1}}""",
 }
 """What the gate file has in the place of a model that was not given."""
-_INI = {
-    "required_plugins": "pytest-ftgate",
-    "addopts": "--strict-markers --strict-config",
-    "ftgate_required": "all",
-}
+_INI = """[pytest]
+required_plugins = pytest-ftgate
+addopts = --strict-markers --strict-config
+ftgate_required = all
+"""
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def _new_files(ini: IniFile | None) -> dict[Path, str]:
     """Return the files to write, with their content, which the gate file has not yet."""
     contents = {Path(_GATE_FILE): "", Path(_TEST_FILE): _TEST}
     if ini is None:
-        contents[Path(_INI_FILE)] = "\n".join(["[pytest]", *ini_lines(None), ""])
+        contents[Path(_INI_FILE)] = _INI
     for path in contents:
         if os.path.lexists(path):
             message = "the file exists, and nothing was written"
@@ -286,17 +286,6 @@ def _checked_gate(survey: Survey, models: Mapping[str, str]) -> GateKeys:
     return resolve_gate(file.layers(_GATE), file=file, gate=_GATE, default_name=_GATE)
 
 
-def ini_lines(ini: IniFile | None) -> list[str]:
-    """Return the lines that an ini file lacks to make a gate required, in its language."""
-    lines = []
-    for key, value in _INI.items():
-        if ini is not None and key in ini.values:
-            continue
-        is_list = ini is not None and ini.path.suffix == ".toml"
-        lines.append(f"{key} = {json.dumps(value.split()) if is_list else value}")
-    return lines
-
-
 # --- what is printed ------------------------------------------------------------------------------
 
 
@@ -367,13 +356,10 @@ def _steps(
     else:
         yield [f"review {_GATE_FILE}"]
 
-    lines = ini_lines(ini) if ini is not None else []
-    if ini is not None and lines:
-        table = f" in {ini.header}" if ini.path.suffix == ".toml" else ""
-        name = shown_path(ini.path)
-        message = f"{name} exists. Set these lines{table}, so that a missing gate fails the run:"
-        yield [message, *(f" {line}" for line in lines)]
-
+    if ini is not None and "ftgate_required" not in ini.values:
+        value = '["all"]' if ini.path.suffix == ".toml" else "all"
+        line = f"     ftgate_required = {value}"
+        yield [f"set in {shown_path(ini.path)}, so that a missing gate fails the run:", line]
     if copies:
         yield ["train on the copy, not on the original"]
     yield [f"python -m pytest {_TEST_FILE} --ftgate-plan    # free"]

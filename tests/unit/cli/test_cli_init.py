@@ -12,7 +12,7 @@ import pytest
 from gate_project import NATIVE_TOML, label, read_jsonl, write_jsonl
 
 from pytest_ftgate.checks.audit import check_test_set
-from pytest_ftgate.cli.init import ini_lines, look, proposed_metric, write_project
+from pytest_ftgate.cli.init import look, proposed_metric, write_project
 from pytest_ftgate.config import load_gate_file, resolve_gate
 from pytest_ftgate.data import load_examples
 from pytest_ftgate.errors import ConfigError, DataError, FtgateError
@@ -220,53 +220,43 @@ def test_nothing_is_written_over(folder, name, tmp_path):
     assert len([*folder.iterdir()]) == 3
 
 
-ALL = [
-    "required_plugins = pytest-ftgate",
-    "addopts = --strict-markers --strict-config",
-    "ftgate_required = all",
-]
-TOML = ['required_plugins = ["pytest-ftgate"]', 'addopts = ["--strict-markers", "--strict-config"]',
-        'ftgate_required = ["all"]']  # fmt: skip
+ALL, LISTED = "ftgate_required = all", 'ftgate_required = ["all"]'
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "lines"),
+    ("name", "content", "line"),
     [
         ("pytest.ini", "", ALL),
         ("pyproject.toml", "[tool.ruff]\n", None),
         ("setup.cfg", "[metadata]\n", None),
-        ("tox.ini", "[pytest]\naddopts = -ra\n", [ALL[0], ALL[2]]),
-        ("setup.cfg", "[tool:pytest]\nftgate_required = all", ALL[:2]),
-        ("pyproject.toml", "[tool.pytest.ini_options]\nftgate_required = ['finetune']\n", TOML[:2]),
+        ("tox.ini", "[pytest]\naddopts = -ra\n", ALL),
+        ("setup.cfg", "[tool:pytest]\nftgate_required = all", ""),
+        ("pyproject.toml", "[tool.pytest.ini_options]\nftgate_required = ['finetune']\n", ""),
+        ("pyproject.toml", "[tool.pytest.ini_options]\n", LISTED),
         pytest.param(
-            "pyproject.toml", "[tool.pytest]\nminversion = '9.0'\n", TOML, marks=NATIVE_TOML
+            "pyproject.toml", "[tool.pytest]\nminversion = '9.0'\n", LISTED, marks=NATIVE_TOML
         ),
-        pytest.param("pytest.toml", "", TOML, marks=NATIVE_TOML),
-        pytest.param(".pytest.toml", "[pytest]\n", TOML, marks=NATIVE_TOML),
+        pytest.param("pytest.toml", "", LISTED, marks=NATIVE_TOML),
     ],
 )
 @pytest.mark.parametrize("place", ["", "sub"])
 def test_an_ini_file_is_left_alone_and_what_it_lacks_is_printed(
-    folder, monkeypatch, name, content, lines, place
+    folder, monkeypatch, name, content, line, place
 ):
     (folder / name).write_text(content)
     (folder / place).mkdir(exist_ok=True)
     furnish(folder / place)
     monkeypatch.chdir(folder / place)
-    printed_text = init(models=RECORDED)
+    printed = init(models=RECORDED)
     assert (folder / name).read_text() == content
-    assert (folder / place / "pytest.ini").exists() is (
-        lines is None or (name == "pytest.ini" and not place)
-    )
-    if lines is not None:
-        printed = [
-            line.strip()
-            for line in printed_text.partition("exists. Set these")[2].splitlines()
-            if " = " in line
-        ]
-        assert printed == lines
-        (folder / name).write_text("\n".join([content or "[pytest]", *printed]))
-        assert ini_lines(find_ini(folder)) == []
+    if line is None:
+        assert (folder / place / "pytest.ini").read_text().endswith(f"{ALL}\n")
+    elif line:
+        assert f"\n                 {line}\n" in printed
+        (folder / name).write_text("\n".join([content or "[pytest]", line]))
+        assert "ftgate_required" in find_ini(folder).values
+    else:
+        assert "ftgate_required" not in printed
 
 
 def test_an_ini_file_that_cannot_be_read_is_an_error(folder):
