@@ -277,13 +277,8 @@ def _takes_part(config: pytest.Config) -> bool:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell xdist's workers when the run started, and what is weaker than before.
-
-    Answers that are younger than the run are fresh.
-    """
-    gates = gate_session(node.config)
-    node.workerinput["ftgate_started"] = gates.started
-    node.workerinput["ftgate_compared"] = gates.project.compared_ahead()
+    """Tell xdist's workers when the run started: answers that are younger are fresh."""
+    node.workerinput["ftgate_started"] = gate_session(node.config).started
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -2,14 +2,12 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pytest_ftgate import errors, plain
+from pytest_ftgate import errors
 from pytest_ftgate.checks.weaker import Compared, compare
 from pytest_ftgate.config import GateFile, load_gate_file
 from pytest_ftgate.gate.state import sign_of_ci
@@ -111,15 +109,6 @@ class Project:
 
     @cached_property
     def compared(self) -> Compared:
-        """Return the comparison with the merge base, which xdist's controller makes for all."""
-        facts = getattr(self._config, "workerinput", {}).get("ftgate_compared")
-        if facts:
-            return plain.from_plain(Compared, facts)
+        """Return the comparison with the merge base."""
         in_ci = sign_of_ci() is not None
         return compare(self.path, self.home, self._config.inipath, self.base_ref, in_ci=in_ci)
-
-    def compared_ahead(self) -> dict[str, Any] | None:
-        """Return the comparison as builtins, for xdist's workers; None if nothing needs it."""
-        if self.required or self.forbids_weakening or self.path.exists():
-            return asdict(self.compared)
-        return None

@@ -83,9 +83,6 @@ class GateSession:
     _seen: required_gates.Seen = field(default_factory=required_gates.Seen)
     """The marked tests that were collected."""
 
-    _marked: dict[str, str] = field(default_factory=dict)
-    """The names of gates that are to be judged, by node id."""
-
     _review: required_gates.Review = field(default_factory=required_gates.Review)
     """What fails the session besides its gates."""
 
@@ -213,7 +210,7 @@ class GateSession:
         if facts is not None:
             self._hear(nodeid, facts)
 
-        name = self._marked.get(nodeid)
+        name = self._seen.names.get(nodeid)
         is_ended = report.when not in ("setup", "teardown")
         if name is not None and is_ended and nodeid not in self.results:
             error = errors.FtgateError(
@@ -256,12 +253,9 @@ class GateSession:
 
     def note_test(self, item: pytest.Item, *, deselected: bool = False) -> None:
         """Note that a marked test was collected or deselected, for the gates that are required."""
-        name = claimed_name(item)
-        self._seen.names[id_of(item)] = name
+        self._seen.names[id_of(item)] = claimed_name(item)
         if deselected:
             self._seen.absent[id_of(item)] = required_gates.DESELECTED
-        else:
-            self._marked[item.nodeid] = name
 
     def see_absent(self, item: pytest.Item, reason: str) -> None:
         """Record why a marked test was not judged, or did not run to its end.

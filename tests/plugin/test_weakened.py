@@ -223,12 +223,12 @@ subprocess.run = counted
 """
 
 
-def test_git_is_asked_once_and_only_where_a_gate_is_judged(
+def test_git_is_asked_once_a_process_and_only_where_a_gate_is_judged(
     two: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_files(two.path, {"ftgate.yaml": EASY, "test_gate.py": TEST, "conftest.py": COUNTED})
     report = two.report("-n2", apart=True)
-    assert (two.result.ret, (two.path / "asked").read_text()) == (1, "x")
+    assert (two.result.ret, (two.path / "asked").read_text()) == (1, "xx")
     assert statuses(report["gates"][0])["weakened"] == "fail"
     assert {one["name"] for one in report["unjudged"]} == {"support", "billing"}
     write_files(
