@@ -316,9 +316,6 @@ class GateSession:
         if self._budget is None or not (self.results or self.plans):
             return
         text = f"{show_usd(self._budget.spent_usd)} spent of --ftgate-max-cost {self._limit_usd:g}"
-        if self._budget.unsure_usd:
-            unsure = show_usd(self._budget.unsure_usd)
-            text += f", and perhaps {unsure} for calls whose cost is unknown"
         self.note(Line(text))
         if self._budget.uncounted:
             names = ", ".join(self._budget.uncounted)

@@ -1,7 +1,7 @@
 """Keep the cost of all calls below a limit, by estimating each call before it is made."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 
 from pytest_ftgate.data import Example
@@ -24,16 +24,13 @@ class _Account:
         most_output: the request's limit of tokens.
         tokens_per_character: the highest ratio in a prompt.
         output_tokens: those of the longest answer.
-        busy_s: the time in which the model was busy with ``answers``.
     """
 
     name: str
     price: Price
     most_output: int | None
-    tokens_per_character: float = 0.0
+    tokens_per_character: float = 1 / _CHARACTERS_PER_TOKEN
     output_tokens: int | None = None
-    busy_s: float = 0.0
-    answers: int = 0
 
 
 @dataclass(eq=False)
@@ -48,15 +45,14 @@ class Reserved:
 class Budget:
     """Keep the money that is spent and in flight below a limit. All models of a session share it.
 
-    Each of several workers, which are processes, has an equal part of the limit. A token is
-    estimated at 3 characters at first, and then by the model's highest ratio of tokens to
-    characters. An answer is estimated at the request's limit, or else at the longest so far, at
-    first 1,000 tokens. A machine that is paid by the hour is estimated at its mean busy time so
-    far, at first 0.
+    Each of several workers, which are processes, has an equal part of the limit. Input is estimated
+    at a token for 3 characters, or at the model's highest ratio if that is higher. An answer is
+    estimated at the request's limit, or else at the longest so far, at first 1,000 tokens. The time
+    of a machine that is paid by the hour is counted once it is known.
 
     Attributes:
-        spent_usd: the cost of all answers.
-        unsure_usd: the estimates of calls whose cost is unknown, such as one that broke off.
+        spent_usd: the cost of all answers, and the estimates of calls whose cost is unknown, such
+            as one that broke off.
         uncounted: the models without a price that are not endpoints: their cost is not counted.
     """
 
@@ -64,10 +60,8 @@ class Budget:
         self.limit_usd = limit_usd / workers
         self.name = f"{_OPTION} {limit_usd:g}"
         if workers > 1:
-            share = show_usd(self.limit_usd)
-            self.name += f", of which each of {workers} workers may spend {share}"
+            self.name += f", shared by {workers} workers"
         self.spent_usd = 0.0
-        self.unsure_usd = 0.0
         self.uncounted: dict[str, None] = {}
         self._accounts: dict[tuple[object, ...], _Account] = {}
         self._open: list[Reserved] = []
@@ -98,33 +92,28 @@ class Budget:
         account = self._accounts.setdefault(facts, _Account(*facts))
         lengths = list(map(model.characters, examples))
         reserved = Reserved(account, [_estimate(account, length) for length in lengths], lengths)
-        taken_usd = self.spent_usd + self.unsure_usd + self._in_flight_usd
-        if taken_usd + sum(reserved.usd) <= self.limit_usd + _ROUNDING_USD:
+        next_usd = sum(reserved.usd)
+        taken_usd = self.spent_usd + self._in_flight_usd
+        if taken_usd + next_usd <= self.limit_usd + _ROUNDING_USD:
             self._open.append(reserved)
             return reserved
         # calls in flight may turn out cheaper than their estimates
         if self._open:
             return None
-        raise self._spent(account, taken_usd, sum(reserved.usd))
+
+        problem = (
+            f"{self.name}: {show_usd(taken_usd)} is spent, "
+            f"the next call is estimated at {show_usd(next_usd)}"
+        )
+        advice = (
+            "raise it and run again: stored answers are reused; or limit the answers, for example "
+            "params: {max_tokens: 100}"
+        )
+        raise ModelError(problem, fatal=True, cure=advice)
 
     @property
     def _in_flight_usd(self) -> float:
         return sum(sum(reserved.usd) for reserved in self._open)
-
-    def _spent(self, account: _Account, taken_usd: float, next_usd: float) -> ModelError:
-        """Return the error that the next call would exceed the limit."""
-        problem = f"{self.name}: {show_usd(taken_usd)} is spent"
-        if self.unsure_usd:
-            problem += f", {show_usd(self.unsure_usd)} of it by estimate"
-        problem += f", the next call is estimated at {show_usd(next_usd)}"
-        advice = "raise it and run again: stored answers are reused"
-        is_guess = account.most_output is None and account.output_tokens is None
-        if is_guess and account.price.gpu_hour_usd is None:
-            advice += (
-                "; or limit the answers, for example params: {max_tokens: 100}: the first answer "
-                f"of a model without a limit is estimated at {_FIRST_OUTPUT_TOKENS:,} tokens"
-            )
-        return ModelError(problem, fatal=True, cure=advice)
 
     def settle(
         self, reserved: Reserved, outcomes: Sequence[object], busy_s: float | None = None
@@ -145,62 +134,49 @@ class Budget:
         for estimate_usd, characters, outcome in questions:
             usd: float | None = None
             if isinstance(outcome, Completion):
-                _learn(account, characters, outcome, busy_s)
+                _learn(account, characters, outcome)
                 usd = cost_of(outcome, account.price, busy_s)
             elif isinstance(outcome, ModelError) and outcome.unpaid:
                 usd = 0.0
-            # it may have been billed
-            if usd is None:
-                self.unsure_usd += estimate_usd
-            else:
-                self.spent_usd += usd
+            # without an answer it may have been billed
+            self.spent_usd += estimate_usd if usd is None else usd
 
     def end_run(self) -> None:
         """Take the calls in flight for paid: they hang, and the run does not wait for them."""
-        self.unsure_usd += self._in_flight_usd
+        self.spent_usd += self._in_flight_usd
         self._open.clear()
 
 
-def _learn(account: _Account, characters: int, answer: Completion, busy_s: float | None) -> None:
+def _learn(account: _Account, characters: int, answer: Completion) -> None:
     if answer.input_tokens is not None and characters:
         ratio = answer.input_tokens / characters
         account.tokens_per_character = max(account.tokens_per_character, ratio)
     if answer.output_tokens is not None:
         account.output_tokens = max(answer.output_tokens, account.output_tokens or 0)
-    account.busy_s += busy_s or 0.0
-    account.answers += 1
 
 
 def _estimate(account: _Account, characters: int) -> float:
     """Return the estimated cost of one question in US dollars."""
-    price = account.price
-    if price.gpu_hour_usd is not None:
-        return price.gpu_hour_usd * account.busy_s / max(1, account.answers) / 3600
+    if account.price.gpu_hour_usd is not None:
+        return 0.0
 
     output_tokens = account.most_output
     if output_tokens is None:
         output_tokens = account.output_tokens
     if output_tokens is None:
         output_tokens = _FIRST_OUTPUT_TOKENS
-    input_tokens = ceil(characters * (account.tokens_per_character or 1 / _CHARACTERS_PER_TOKEN))
-    # whether the prompt will be cached is not known
-    input_prices = price.input_per_1m, price.cache_write_per_1m, price.cached_input_per_1m
-    dearest = replace(price, input_per_1m=max(filter(None, input_prices), default=0.0))
-    usd = tokens_usd(dearest, input_tokens, output_tokens)
+    input_tokens = ceil(characters * account.tokens_per_character)
+    usd = tokens_usd(account.price, input_tokens, output_tokens)
     if usd is None:
-        raise _unpriced(account.name, price)
+        raise _unpriced(account.name, account.price)
     return usd
 
 
 def _unpriced(name: str, price: Price) -> ModelError:
-    evidence = price.unknown or price.source
-    if price.known:
-        most = f"{price.most_input_tokens:,}"
-        evidence += f" has no price above {most} input tokens, as in the next call"
     return ModelError(
         f"{_OPTION} needs a price for {name}",
         fatal=True,
         where=Where(key="price"),
-        evidence=evidence,
+        evidence=price.unknown or price.source,
         cure=f"set {PRICE_CURE}",
     )
