@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.util import find_spec
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,7 +14,6 @@ from pydantic import Field
 from pytest_ftgate.config import yaml_nodes
 from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.keys import (
-    MISSING,
     Keys,
     Layer,
     Named,
@@ -28,13 +27,16 @@ from pytest_ftgate.config.keys import (
 from pytest_ftgate.config.models import ModelDefinition, ModelSpec
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.plain import DIALECT
-from pytest_ftgate.text import KeyPath, cut, dotted, got, quoted, suggestion
+from pytest_ftgate.text import KeyPath, cut, dotted, quoted, suggestion
 
 _COLON = (
     "a model's name must not contain a colon, which separates provider and model, as in openai:NAME"
 )
-_PACKAGED = "Correct the path; the package must contain the file as package data."
-_RELATIVE = "Correct the path, which is relative to the folder of the gate file."
+_POLICY = (
+    "Write a path, which is relative to the folder of the gate file, or PACKAGE:FILE, of which the "
+    "file is package data of an installed package."
+)
+_Version = Annotated[int, Field(ge=1, le=1)]
 _WithoutColon = refusing(lambda values: [((name,), _COLON) for name in values if ":" in name])
 
 
@@ -50,14 +52,14 @@ class DefaultKeys(GateKeys):
 class PolicyKeys(Keys):
     """A policy file."""
 
-    version: Literal[1] = Field(description="The version of this format.")
+    version: _Version = Field(description="The version of this format: 1.")
     defaults: GateKeys = Field(description="Keys of all gates that extend the policy.")
 
 
 class FileKeys(Keys):
     """Gates for fine-tuned models, and the models that they compare."""
 
-    version: Literal[1] = Field(description="The version of this format.")
+    version: _Version = Field(description="The version of this format: 1.")
     defaults: DefaultKeys = optional("Default values of gate keys, for all gates of the file.")
     models: Annotated[dict[str, ModelDefinition], Named, _WithoutColon] = optional(
         "Models by name, which can be used wherever a model is expected."
@@ -94,13 +96,6 @@ class _Written:
 
     def read(self, kind: type[Any], models: Any = None) -> Any:
         """Return the validated keys. Raise all problems as one :class:`ConfigError`."""
-        version = self.root.value.get("version")
-        if version != 1 or type(version) is not int:  # before keys that another version may have
-            text = f"must be 1, the only supported version, {got(version, ())}"
-            if "version" not in self.root.value:
-                text = f"{MISSING}: write version: 1"
-            raise self.error(("version",), text)
-
         reading = Reading(models if isinstance(models, dict) else {})
         return read_keys(kind, self.root.value, reading, self.error)
 
@@ -205,41 +200,21 @@ def _read_policy(written: str, file: Path, where: Where, read: Callable[[Path], 
     Raises:
         ConfigError: the policy does not exist, or is not valid.
     """
-    path = Path(os.path.abspath(file.parent / written))
-    shown = shown_path(path)
-    cure = _RELATIVE
-
     package, colon, name = written.partition(":")
-    if colon and len(package) > 1:  # one letter is a drive of Windows
-        path = _package_folder(package, where) / name
-        shown = written
-        cure = _PACKAGED
-
+    is_packaged = colon and len(package) > 1  # one letter is a drive of Windows
     try:
+        folder = Path(str(files(package))) if is_packaged else file.parent
+        path = Path(os.path.abspath(folder / (name if is_packaged else written)))
         content = read(path)
-    except (OSError, ValueError) as error:  # the path may have a NUL character
-        reason = getattr(error, "strerror", error)
-        text = f"cannot read the policy {shown_path(path)}: {reason}"
-        raise ConfigError(text, where=where, cure=cure) from None
+    except (ImportError, OSError, TypeError, ValueError) as error:
+        # the name may be that of a module, and the path may have a NUL character
+        text = f"cannot read the policy {cut(written)}: {getattr(error, 'strerror', error)}"
+        raise ConfigError(text, where=where, cure=_POLICY) from None
 
+    shown = written if is_packaged else shown_path(path)
     policy = _Written(path, shown, yaml_nodes.read_yaml(path, content))
     policy.read(PolicyKeys)
     return policy.layer("defaults", ("defaults",), policy.root.value["defaults"])
-
-
-def _package_folder(package: str, where: Where) -> Path:
-    """Return the folder of an installed package. Raises :class:`ConfigError`."""
-    try:
-        spec = find_spec(package)
-    except (ImportError, ValueError):
-        spec = None
-
-    folders = spec.submodule_search_locations if spec is not None else None
-    if not folders:
-        text = f"there is no installed package {cut(package)}"
-        cure = "Install the package of the policy, or write the path of a file."
-        raise ConfigError(text, where=where, cure=cure)
-    return Path(os.path.abspath(next(iter(folders))))
 
 
 # --- the schema for editors -----------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import secrets
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -231,10 +230,10 @@ def _text(line: ErrorDetails, path: KeyPath) -> str:
     if kind == "string_pattern_mismatch":
         return PATTERNS[context["pattern"]]
     if kind == "literal_error":
-        # pydantic has them in this form alone
-        choices = re.findall(r"'([^']*)'", context["expected"])
-        meant = suggestion(value, choices) if isinstance(value, str) else ""
-        return f"must be one of {', '.join(choices)}, {got(value, path)}{meant}"
+        choices = context["expected"].replace("'", "")
+        names = choices.replace(" or ", ", ").split(", ")
+        meant = suggestion(value, names) if isinstance(value, str) else ""
+        return f"must be {choices}, {got(value, path)}{meant}"
     if kind in _MAPPINGS and value is None:
         return _NO_VALUE
     must = _MUST.get(kind, "is not valid here").format(**context)

@@ -37,18 +37,6 @@ _PATH = {
 }
 
 
-_SKLEARN = {
-    "accuracy_score": "accuracy",
-    "balanced_accuracy_score": "balanced_accuracy",
-    "cohen_kappa_score": "cohen_kappa",
-    "f1_score": "f1_macro",
-    "matthews_corrcoef": "matthews_corrcoef",
-    "precision_score": "precision_macro",
-    "recall_score": "recall_macro",
-}
-"""Functions of scikit-learn, which score all answers together, and metrics of the same values."""
-
-
 @dataclass(frozen=True)
 class MetricSpec(Placeable):
     """A metric and its written options; ``options["function"]`` is a callable of a marker."""
@@ -169,10 +157,6 @@ def _name_of(metric: Any) -> str:
         value = getattr(metric, attribute, None)
         if isinstance(value, str) and value.strip():
             name = value
-    is_of_sklearn = str(getattr(metric, "__module__", "")).startswith("sklearn.")
-    if is_of_sklearn and name in _SKLEARN:
-        text = f"pass the name of this metric of scikit-learn: {_SKLEARN[name]!r}"
-        raise refusal(text)
     return name
 
 

@@ -9,13 +9,6 @@ from pytest_ftgate.data.lines import missing
 from pytest_ftgate.models import unknown_provider
 
 
-def f1_score(expected, answers):
-    """Stand in for scikit-learn's."""
-
-
-f1_score.__module__ = "sklearn.metrics._classification"
-
-
 class Forest:
     def predict(self, texts):
         return texts
@@ -30,7 +23,6 @@ IN_A_MARKER = [
     ({"few_shot": 3}, "few_shot", "this is a key of a model: write it in baseline or candidate"),
     ({"pattern": "x"}, "pattern", "this is an option of a metric: write metric: {name: ..., pattern: ...}"),
     ({"limit": 9}, "limit", "this is a key of a data set: write test_set: {path: ..., limit: ...}"),
-    ({"metric": f1_score}, "metric", "pass the name of this metric of scikit-learn: 'f1_macro'"),
 ]  # fmt: skip
 
 
@@ -127,13 +119,6 @@ def test_another_set_is_not_suggested_for_a_missing_file(folder):
 def test_another_endpoint_is_a_provider_openai_with_base_url(provider):
     model = marked(candidate={"provider": provider, "model": "m"}).candidate
     assert "provider: openai with base_url" in unknown_provider(model).cure
-
-
-def test_a_function_of_a_module_here_lacks_its_provider(folder):
-    (folder / "models.py").touch()
-    error = unknown_provider(marked(candidate="models:base").candidate)
-    assert error.what == "unknown provider 'models'; did you mean 'python:models:base'?"
-    assert "did you mean" not in unknown_provider(marked(candidate="other:base").candidate).what
 
 
 def test_the_drive_of_a_path_is_no_package(refused):
