@@ -129,7 +129,7 @@ _TABLE = (
         "data",
         "warn",
         "free",
-        "Labels of the test set have fewer than 5 training examples.",
+        "Labels of the test set have no training example.",
     ),
     CheckName(
         "imbalance",

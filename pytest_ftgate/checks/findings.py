@@ -6,18 +6,16 @@ Each turns facts of the training audit into a check that names the rows that it 
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from pytest_ftgate.check_names import CHECKS
-from pytest_ftgate.checks.audit import near, wording
+from pytest_ftgate.checks.audit import near
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import DataSet
 from pytest_ftgate.result import Check, Status, Threshold
-from pytest_ftgate.runs.measure import shown_input
-from pytest_ftgate.text import EXCERPT, NAMED, nearest, plural, printable, show_percent
+from pytest_ftgate.text import EXCERPT, NAMED, plural, printable, show_percent
 
 _MOST_CONFLICTS = 100
 """The gate fails if more than one row in this many contradicts an earlier one."""
@@ -27,16 +25,18 @@ _SIMILAR = f"at least {show_percent(near.NEAR)} similar text"
 _COPIES = ("is a near duplicate", "are near duplicates")
 _MISSPELT = 0.8
 """Least similarity, from 0 to 1, of a label to the one that was meant."""
-_DIGITS = re.compile(r"\d+")
 _LISTED = " pairs (-v lists all)"
-_DEDUPE = "python -m pytest_ftgate init --dedupe writes a copy without them"
+_REMOVAL = (
+    "Remove the training rows (python -m pytest_ftgate init --dedupe writes a copy without them) "
+    "and train again, or remove the test rows, which needs no training."
+)
 
 
 def check(gate: Context) -> Iterator[Check]:
     """Yield the checks of the data: usable examples and leaks always, others if they find any."""
     yield _usable(gate)
     if not gate.audit.leaked_rows:
-        yield _no_leaks(gate)
+        yield Check("leaked", "pass", "no test example is in the training set", 0, 0)
     for find in _FINDINGS:
         yield from find(gate)
 
@@ -82,13 +82,8 @@ def _usable(gate: Context) -> Check:
     needed = gate.config.min_training_examples
     message = f"{plural(audit.usable, 'usable training example')}, {needed:,} required"
     if audit.rows != audit.usable:
-        unusable = audit.rows - audit.usable - audit.duplicates
-        left_out = []
-        if audit.duplicates:
-            left_out.append(plural(audit.duplicates, "repeated input"))
-        if unusable:
-            left_out.append(plural(unusable, "blank row"))
-        message += f" ({audit.rows:,} rows minus {' and '.join(left_out)})"
+        blank = audit.rows - audit.usable - audit.duplicates
+        message += f" ({audit.rows:,} rows: {audit.duplicates:,} repeat an input, {blank:,} blank)"
 
     fields = {"observed": audit.usable, **gate.requirement("min_training_examples")}
     if audit.usable >= needed:
@@ -97,13 +92,6 @@ def _usable(gate: Context) -> Check:
     more = plural(needed - audit.usable, "distinct example")
     advice = f"Add {more}; with fewer, few-shot prompting is probably enough."
     return Check("min_training_examples", "fail", message, **fields, advice=advice)
-
-
-def _no_leaks(gate: Context) -> Check:
-    # near duplicates have a check of their own, which says otherwise
-    kind = "exact" if gate.audit.leaked_near_rows else "exact or near"
-    message = f"no {kind} duplicate of a test example in the training set"
-    return Check("leaked", "pass", message, 0, 0)
 
 
 # --- leaks and duplicates -------------------------------------------------------------------------
@@ -116,18 +104,12 @@ def _leaked(gate: Context) -> Iterator[Check]:
 
     count = gate.audit.leaked
     source = gate.source("training_set")
-    if gate.test.path is not None and gate.test.path == gate.training.path:
-        message = f"training_set and test_set are the same file: {gate.test.path}"
-        advice = "Split the data, or name the file with the training rows."
-        yield _finding(gate, "leaked", count, message, advice, required=0, source=source)
-        return
-
     named = []
     for row, trained in pairs[:NAMED]:
         named.append(f"{gate.test.where(row)} = {gate.training.where(trained)}")
     message = f"{_of(count, 'test example', len(gate.test), 'is', 'are')} also in the training set"
     message += f": {', '.join(named)}{_more(len(pairs), end=_LISTED)}"
-    yield _finding(gate, "leaked", count, message, _removal(gate), required=0, source=source)
+    yield _finding(gate, "leaked", count, message, _REMOVAL, required=0, source=source)
 
 
 def _leaked_near(gate: Context) -> Iterator[Check]:
@@ -140,21 +122,8 @@ def _leaked_near(gate: Context) -> Iterator[Check]:
     message += f" a near duplicate in the training set ({_SIMILAR})"
     message += f": {_near_pairs(gate.test, pairs, gate.training)}"
     # the cure of exact leaks need not be read twice
-    advice = "Remove these rows, too." if gate.audit.leaked_rows else _removal(gate)
+    advice = "Remove these rows, too." if gate.audit.leaked_rows else _REMOVAL
     yield _finding(gate, "leaked_near", count, message, advice, required=0)
-
-
-def _removal(gate: Context) -> str:
-    """Return both cures of leaks: to remove the training rows, or the test rows."""
-    copy = f" ({_DEDUPE})" if _are_files(gate) else ""
-    return (
-        f"Remove the training rows{copy} and train again, or remove the test rows, which needs no "
-        "training."
-    )
-
-
-def _are_files(gate: Context) -> bool:
-    return gate.test.path is not None and gate.training.path is not None
 
 
 def _conflicts(gate: Context) -> Iterator[Check]:
@@ -163,17 +132,15 @@ def _conflicts(gate: Context) -> Iterator[Check]:
         return
 
     count = len(pairs)
-    filled = gate.audit.filled
+    rows = gate.audit.rows
     named = []
     for row, first in pairs[:NAMED]:
         named.append(f"{gate.training.where(row)} vs {gate.training.row_name(first)}")
-    message = (
-        f"{_of(count, 'training row', filled, 'repeats', 'repeat')} an input with a different "
-    )
+    message = f"{_of(count, 'training row', rows, 'repeats', 'repeat')} an input with a different "
     message += f"output (built-in limit {100 / _MOST_CONFLICTS:g} %): "
     message += f"{', '.join(named)}{_more(count)}"
     advice = "Keep the correct output of each pair: contradictions teach the model to guess."
-    fails = count * _MOST_CONFLICTS > filled
+    fails = count * _MOST_CONFLICTS > rows
     yield _finding(gate, "conflicts", count, message, advice, fails=fails)
 
 
@@ -190,17 +157,14 @@ def _near_duplicates(gate: Context) -> Iterator[Check]:
     fails = distinct < needed <= usable
     message = f"{_of(count, 'usable row', usable, *_COPIES)} of an earlier row ({_SIMILAR}), "
     message += f"{distinct:,} distinct"
-    advice = "Replace them with different examples: a sentence with one word changed adds little"
+    advice = "Replace them with different examples: a sentence with one word changed adds little."
     fields = {}
     if fails:
         message += f" ({needed:,} required)"
         fields = gate.requirement("min_training_examples")
-    # where too few rows remain, a copy without the others does not help
-    elif _are_files(gate):
-        advice += f" ({_DEDUPE})"
     message += f": {_near_pairs(gate.training, pairs, gate.training)}"
     yield _finding(
-        gate, "near_duplicates", count, message, f"{advice}.", total=usable, fails=fails, **fields
+        gate, "near_duplicates", count, message, advice, total=usable, fails=fails, **fields
     )
 
 
@@ -218,14 +182,11 @@ def _test_near_duplicates(gate: Context) -> Iterator[Check]:
 
 
 def _near_pairs(data: DataSet, pairs: Sequence[tuple[int, int]], others: DataSet) -> str:
-    """Return the first of these pairs of rows, with its texts, and the number of the others."""
+    """Return the first of these pairs of rows, and the number of the others."""
     row, other_row = pairs[0]
     place = others.row_name(other_row) if data is others else str(others.where(other_row))
-    text, other_text = wording.differing(
-        shown_input(data.examples[row]), shown_input(others.examples[other_row])
-    )
     more = _more(len(pairs), 1, "" if data is others else _LISTED)
-    return f"{data.where(row)} ~ {place} ({text!r} and {other_text!r}){more}"
+    return f"{data.where(row)} ~ {place}{more}"
 
 
 def _group_overlap(gate: Context) -> Iterator[Check]:
@@ -233,10 +194,8 @@ def _group_overlap(gate: Context) -> Iterator[Check]:
     if not shared:
         return
 
-    count = gate.audit.in_shared_groups
-    places = {}
-    for name, (row, trained) in shared.items():
-        places[name] = f"{gate.test.where(row)}, {gate.training.where(trained)}"
+    count = sum(group in shared for group in gate.test.groups)
+    places = _places(gate.test, shared)
     message = _of(count, "test example", len(gate.test), "belongs", "belong")
     message += f" to groups that the training set has too: {_names(places)}"
     advice = "Split the data by group, so that all rows of a group are in one set."
@@ -251,42 +210,32 @@ def _labels_in_common(gate: Context) -> Iterator[Check]:
         return
 
     labels = gate.audit.labels
-    tested, trained = labels.first_rows
-    message = "no label of the test set is in the training set: "
-    message += f"{_names(_places(gate.test, tested))} against "
-    message += _names(_places(gate.training, trained))
+    tested = _places(gate.test, labels.only_in_test)
+    trained = {label: plural(count, "row") for label, count in labels.counts.items()}
+    message = f"no label of the test set is in the training set: {_names(tested)} against "
+    message += _names(trained)
     advice = "Check that both keys name the right data, and write the labels alike in both sets."
     yield _finding(gate, "labels_in_common", len(tested), message, advice, required=0)
 
 
 def _labels_missing(gate: Context) -> Iterator[Check]:
     labels = gate.audit.labels
-    if _apart(gate) or not (labels.only_in_test or labels.rare):
+    if _apart(gate) or not labels.only_in_test:
         return
 
+    trained = {label.casefold(): label for label in labels.counts}
     misspelt: dict[str, str] = {}
     missing: dict[str, str] = {}
-    places = _places(gate.test, labels.first_rows[0])
-    for label in labels.only_in_test:
-        place = places[label]
-        meant = nearest(label, labels.counts)
-        # only a misspelt label has a right one; a new label needs examples
-        if meant and _looks_alike(label.casefold(), meant.casefold()):
-            misspelt[label] = f"{place}; did you mean {_quoted(meant)}?"
+    for label, place in _places(gate.test, labels.only_in_test).items():
+        meant = difflib.get_close_matches(label.casefold(), trained, 1, _MISSPELT)
+        if meant:
+            misspelt[label] = f"{place}; did you mean {_quoted(trained[meant[0]])}?"
         else:
             missing[label] = place
 
-    parts = []
-    if misspelt or missing:
-        parts.append(f"no training example of {_names({**misspelt, **missing})}")
-    if labels.rare:
-        counts = {label: plural(count, "row") for label, count in labels.rare.items()}
-        parts.append(f"few training examples of {_names(counts)}")
-    advice = "Add training examples with these labels."
-    if misspelt:
-        advice = "Correct the labels that are misspelt."
-    count = len(labels.only_in_test) + len(labels.rare)
-    yield _finding(gate, "labels_missing", count, "; ".join(parts), advice)
+    message = f"no training example of {_names({**misspelt, **missing})}"
+    advice = "Add training examples with these labels, or correct those that are misspelt."
+    yield _finding(gate, "labels_missing", len(labels.only_in_test), message, advice)
 
 
 def _apart(gate: Context) -> bool:
@@ -294,25 +243,15 @@ def _apart(gate: Context) -> bool:
     return gate.audit.labels.apart and gate.deciding.uses_labels
 
 
-def _looks_alike(label: str, meant: str) -> bool:
-    """Return whether labels differ by a plural or a few letters within them, but by no digits."""
-    # level_1 and level_2 are two labels
-    if _DIGITS.findall(label) != _DIGITS.findall(meant):
-        return False
-    # one letter at either end makes another word: increase, decrease
-    label = label.removesuffix("s") or label
-    meant = meant.removesuffix("s") or meant
-    similarity = difflib.SequenceMatcher(None, label, meant).ratio()
-    return similarity >= _MISSPELT and (label[0], label[-1]) == (meant[0], meant[-1])
-
-
 def _imbalance(gate: Context) -> Iterator[Check]:
     counts = gate.audit.labels.counts
-    ratio = gate.audit.labels.imbalance
-    if not counts or ratio is None or ratio <= _MOST_IMBALANCE:
+    if len(counts) < 2:
+        return
+    most_frequent, *_, rarest = counts
+    ratio = counts[most_frequent] / counts[rarest]
+    if ratio <= _MOST_IMBALANCE:
         return
 
-    most_frequent, *_, rarest = counts
     rows = plural(counts[rarest], "training row")
     message = f"{_quoted(rarest)} has {rows}, {_quoted(most_frequent)} {counts[most_frequent]:,} "
     message += f"({ratio:.3g}x, limit {_MOST_IMBALANCE}x)"

@@ -155,7 +155,7 @@ def _leaked(guard: Guard) -> Iterator[Check]:
 
     # A candidate that was trained on an example has not forgotten it.
     verb = "is" if len(rows) == 1 else "are"
-    first = guard.test.where(rows[0][0])
+    first = guard.test.where(rows[0])
     message = f"{len(rows):,} of {plural(len(guard.test), 'example')} {verb} "
     message += f"in the training set, first {first}"
     advice = (

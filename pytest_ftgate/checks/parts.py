@@ -73,8 +73,7 @@ class Guard:
 
     Attributes:
         metric: its metric, built for its labels.
-        leaked_rows: examples that are in the training set: row of the guard, row of the training
-            set.
+        leaked_rows: the rows that are in the training set.
     """
 
     name: str
@@ -82,7 +81,7 @@ class Guard:
     test: DataSet
     metric: Metric
     tolerance: Tolerance
-    leaked_rows: tuple[tuple[int, int], ...]
+    leaked_rows: Sequence[int]
 
     @property
     def path(self) -> str:

@@ -1,6 +1,5 @@
 """The audit of a training set: everything that can be counted before a model is called."""
 
-import shlex
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
@@ -28,7 +27,7 @@ from pytest_ftgate.data.messages import (
     visible,
     without_instructions,
 )
-from pytest_ftgate.errors import DataError, Where
+from pytest_ftgate.errors import DataError
 from pytest_ftgate.metrics.labels import are_labels
 from pytest_ftgate.result import RowPair
 from pytest_ftgate.runs.measure import shown_input
@@ -44,7 +43,6 @@ class Exact(NamedTuple):
         repeats: rows with non-blank input and output whose input an earlier such row has, as (row,
             first row with it).
         usable: all other rows with non-blank input and output.
-        filled: number of training rows with a non-blank input.
         leaked: test rows whose input is in the training set, as (test row, training row); all rows
             of both are named.
         trained, tested: the inputs of both sets as they are compared.
@@ -52,7 +50,6 @@ class Exact(NamedTuple):
 
     repeats: Pairs
     usable: tuple[int, ...]
-    filled: int
     leaked: Pairs
     trained: list[wording.Text]
     tested: list[wording.Text]
@@ -79,15 +76,11 @@ def compare_exactly(
     tested = wording.texts_of(_Inputs(test).plain(instructed))
     leaked = leaks.find_leaks(training, trained, outputs, tested, answers)
 
-    filled = 0
     usable = []
     repeats = []
     first_with: dict[Hashable, int] = {}
     for row, example in enumerate(training):
-        if is_blank(example.input):
-            continue
-        filled += 1
-        if not visible(outputs[row]):
+        if is_blank(example.input) or not visible(outputs[row]):
             continue
         first = first_with.setdefault(inputs.compared(row, instructed), row)
         # A row that differs from an earlier one by its number alone is a repeat, unless it has
@@ -102,22 +95,17 @@ def compare_exactly(
     return Exact(
         repeats=tuple(repeats),
         usable=tuple(usable),
-        filled=filled,
         leaked=tuple(sorted(leaked)),
         trained=trained,
         tested=tested,
     )
 
 
-def leaked_rows(training: DataSet, test: DataSet) -> Pairs:
-    """Return the test rows that leaked, each with the first training row that holds its input."""
-    leaked = compare_exactly(
-        training, test, wording.outputs_of(training), wording.outputs_of(test)
-    ).leaked
-    first_with: dict[int, int] = {}
-    for test_row, row in leaked:
-        first_with.setdefault(test_row, row)
-    return tuple(first_with.items())
+def leaked_rows(training: DataSet, test: DataSet) -> list[int]:
+    """Return the test rows that leaked."""
+    outputs = wording.outputs_of(training)
+    exact = compare_exactly(training, test, outputs, wording.outputs_of(test))
+    return sorted({row for row, _ in exact.leaked})
 
 
 def check_test_set(test: DataSet) -> None:
@@ -139,35 +127,18 @@ def _blank_inputs(test: DataSet) -> Iterator[DataError]:
 
 def _repeated_inputs(test: DataSet) -> Iterator[DataError]:
     texts = [normalized_input(example.input).strip() for example in test]
-    n_inputs = len(set(texts))
-    n_outputs = len(set(map(expected_text, test.expected)))
-    if 2 * n_inputs < len(texts) and n_inputs < n_outputs:
-        message = f"{len(texts) - n_inputs:,} of {len(texts):,} inputs repeat an earlier one, and "
-        message += f"{n_outputs:,} outputs are different: are input and expected swapped?"
-        advice = "swap them, or keep one row of each input"
-        yield DataError(message, where=Where(path=test.origin), cure=advice)
-        return
-
-    place = wording.first_difference(texts)
     first_with: dict[str, int] = {}
-    for row, example in enumerate(test):
-        first = first_with.setdefault(texts[row], row)
+    for row, text in enumerate(texts):
+        first = first_with.setdefault(text, row)
         if first == row:
             continue
 
         message = f"the input is the same as in {test.row_name(first)}"
-        first_example = test.examples[first]
-        if example.has_own_id and first_example.has_own_id:
-            message += f' (ids "{excerpt(example.id)}" and "{excerpt(first_example.id)}")'
-        advice = "keep one of the rows"
-        if example.expected != first_example.expected:
-            message += ", with another expected output"
-            advice = "keep the row whose output is right"
-        elif test.path is not None:
-            dedupe = f"init --dedupe --test-set {shlex.quote(test.path)}"
-            advice += f" (python -m pytest_ftgate {dedupe} writes such a copy)"
+        advice = "keep the row whose output is right"
+        if test.expected[row] == test.expected[first]:
+            advice = "keep one of the rows, as python -m pytest_ftgate init --dedupe does"
         advice += "; case, width and white space are ignored in this comparison"
-        evidence = f"input: {excerpt(texts[row], place)}"
+        evidence = f"input: {excerpt(text)}"
         yield DataError(message, where=test.where(row), evidence=evidence, cure=advice)
 
 
@@ -225,7 +196,6 @@ class TrainingAudit:
     ``leaked_near_rows``.
 
     Attributes:
-        filled: number of rows with a non-blank input.
         usable: number of distinct inputs among the rows whose input and output are both non-blank.
         repeats: further rows with the input of an earlier row, as (row, first row), conflicts
             included.
@@ -236,16 +206,13 @@ class TrainingAudit:
             training row).
         test_near_rows: test rows that are near duplicates of an earlier one, as (row, earlier row);
             they connect all.
-        shared_groups: groups of both sets by name, with the first row of each: (test row, training
-            row).
-        in_shared_groups: number of test rows of these groups.
+        shared_groups: the first test row of each group that both sets have.
         empty_outputs: rows whose output is blank.
         chat_errors: rows with a malformed conversation, with the reason.
         tokens: the estimated tokens of each row, tools included: UTF-8 bytes / 4.
     """
 
     rows: int
-    filled: int
     usable: int
     repeats: Pairs
     conflict_rows: Pairs
@@ -253,8 +220,7 @@ class TrainingAudit:
     near_rows: Pairs
     leaked_near_rows: Pairs
     test_near_rows: Pairs
-    shared_groups: Mapping[str, tuple[int, int]]
-    in_shared_groups: int
+    shared_groups: Mapping[str, int]
     empty_outputs: tuple[int, ...]
     chat_errors: Mapping[int, str]
     tokens: tuple[int, ...]
@@ -297,22 +263,19 @@ def audit_training_set(
     outputs = wording.outputs_of(training)
     answers = wording.outputs_of(test)
     exact = compare_exactly(training, test, outputs, answers)
-    similar = _similar_rows(exact, outputs, answers)
+    near_rows, near_leaks, test_near_rows = _similar_rows(exact, outputs, answers)
 
     conflicts = [pair for pair in exact.repeats if outputs[pair[0]] != outputs[pair[1]]]
-    shared = _shared_groups(training, test)
     return TrainingAudit(
         rows=len(training),
-        filled=exact.filled,
         usable=len(exact.usable),
         repeats=exact.repeats,
         conflict_rows=tuple(conflicts),
         leaked_rows=exact.leaked,
-        near_rows=similar.training,
-        leaked_near_rows=similar.leaked,
-        test_near_rows=similar.test,
-        shared_groups=shared,
-        in_shared_groups=sum(group in shared for group in test.groups),
+        near_rows=near_rows,
+        leaked_near_rows=near_leaks,
+        test_near_rows=test_near_rows,
+        shared_groups=_shared_groups(training, test),
         empty_outputs=tuple(row for row, output in enumerate(outputs) if not output),
         chat_errors=chat_errors(example.input for example in training),
         tokens=tuple(map(estimated_tokens, training, outputs)),
@@ -320,20 +283,24 @@ def audit_training_set(
     )
 
 
-class _Similar(NamedTuple):
-    """Near duplicates: within the training set, across both sets, and within the test set."""
+def _similar_rows(
+    exact: Exact, outputs: Sequence[str], answers: Sequence[str]
+) -> tuple[Pairs, Pairs, Pairs]:
+    """Return near duplicates within the training set, across both sets, and within the test set."""
+    repeated = dict(exact.repeats)
+    near_rows = []
+    first_with: dict[near.Row, int] = {}
+    for row in sorted([*exact.usable, *repeated]):
+        first = first_with.setdefault(near.Row.of(exact.trained[row], outputs[row]), row)
+        if first != row and row not in repeated:
+            near_rows.append((row, first))
 
-    training: Pairs
-    leaked: Pairs
-    test: Pairs
-
-
-def _similar_rows(exact: Exact, outputs: Sequence[str], answers: Sequence[str]) -> _Similar:
-    """Return near duplicates; exact leaks are none."""
-    rows = sorted([*exact.usable, *dict(exact.repeats)])
-    training = [near.Row.of(exact.trained[row], outputs[row]) for row in rows]
+    rows = list(first_with.values())
     test = near.rows_of(exact.tested, answers)
-    within, across, in_test = near.near_copies(training, test)
+    within, across, in_test = near.near_copies(list(first_with), test)
+    for position, earlier in within:
+        if rows[position] not in repeated:
+            near_rows.append((rows[position], rows[earlier]))
 
     leaked = set(map(itemgetter(0), exact.leaked))
     leaking = set(map(itemgetter(1), exact.leaked))
@@ -343,27 +310,16 @@ def _similar_rows(exact: Exact, outputs: Sequence[str], answers: Sequence[str]) 
         if test_row not in leaked or rows[position] not in leaking:
             near_leaks.append((test_row, rows[position]))
 
-    repeated = dict(exact.repeats)
-    near_rows = []
-    for position, earlier in within:
-        if rows[position] not in repeated:
-            near_rows.append((rows[position], rows[earlier]))
     copies = leaks.copies_but_for_digits(exact.tested, answers)
-    return _Similar(tuple(near_rows), tuple(near_leaks), tuple(sorted({*in_test, *copies})))
+    return tuple(sorted(near_rows)), tuple(near_leaks), tuple(sorted({*in_test, *copies}))
 
 
-def _shared_groups(training: DataSet, test: DataSet) -> dict[str, tuple[int, int]]:
-    """Return the groups of both sets, with the first row of each: (test row, training row)."""
-    tested = _first_rows(test)
-    trained = _first_rows(training)
-    return {name: (row, trained[name]) for name, row in tested.items() if name in trained}
-
-
-def _first_rows(data: DataSet) -> dict[str, int]:
-    """Return the first row of each group."""
+def _shared_groups(training: DataSet, test: DataSet) -> dict[str, int]:
+    """Return the first test row of each group that both sets have."""
+    trained = set(training.groups)
     rows: dict[str, int] = {}
-    for row, group in enumerate(data.groups):
-        if group is not None:
+    for row, group in enumerate(test.groups):
+        if group is not None and group in trained:
             rows.setdefault(group, row)
     return rows
 
@@ -382,7 +338,7 @@ def row_pairs(
 
 
 HARDLY = 5
-"""The training rows that a label needs; a label of the test set with fewer is reported."""
+"""The rows that each label has on average where labels are counted."""
 
 
 @dataclass(frozen=True)
@@ -390,26 +346,16 @@ class Labels:
     """The labels of both sets; all empty if the outputs do not look like labels.
 
     Attributes:
-        only_in_test: labels without a training row, sorted.
-        rare: labels of the test set with fewer than ``HARDLY`` training rows, with their number;
-            rarest first.
+        only_in_test: the first test row of each label without a training row, in the order of the
+            labels.
         counts: training rows by label, most frequent first; also empty if few labels repeat.
         apart: whether the test set has several labels, and the training set none of them in any
             case.
-        first_rows: the first test row of each label, and the first training row.
     """
 
-    only_in_test: tuple[str, ...] = ()
-    rare: Mapping[str, int] = field(default_factory=dict)
+    only_in_test: Mapping[str, int] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     apart: bool = False
-    first_rows: Sequence[Mapping[str, int]] = field(default=(), compare=False)
-
-    @property
-    def imbalance(self) -> float | None:
-        """Return the rows of the most frequent label by those of the rarest."""
-        counts = list(self.counts.values())
-        return counts[0] / counts[-1] if counts else None
 
 
 class _LabelRows:
@@ -454,20 +400,16 @@ def compare_labels(
     if rows < trained.unlabeled + tested.unlabeled or not are_labels(distinct, rows):
         return Labels()
 
-    only_in_test = tuple(sorted(distinct - trained.counts.keys()))
-    first_rows = tested.firsts, trained.firsts
+    missing = sorted(distinct - trained.counts.keys())
+    only_in_test = {label: tested.firsts[label] for label in missing}
     if len(trained.counts) > max(2, trained.labeled // HARDLY):
-        return Labels(only_in_test, first_rows=first_rows)
+        return Labels(only_in_test)
 
-    rare = {}
-    for label, count in sorted(trained.counts.items(), key=lambda item: (item[1], item[0])):
-        if label in tested.counts and count < HARDLY:
-            rare[label] = count
     ordered = dict(sorted(trained.counts.items(), key=lambda item: (-item[1], item[0])))
     folded = set(map(str.casefold, ordered))
     apart = folded.isdisjoint(map(str.casefold, tested.counts))
     has_several = len(tested.counts) > 1 and bool(ordered)
-    return Labels(only_in_test, rare, ordered, has_several and apart, first_rows)
+    return Labels(only_in_test, ordered, has_several and apart)
 
 
 @lru_cache(maxsize=10_000)
@@ -496,7 +438,6 @@ def labels_in(output: str, separator: str | None = None) -> tuple[str, ...] | No
 
 
 _BYTES_PER_TOKEN = 4
-_RESULTS = ("tool", "function")
 
 
 def chat_errors(inputs: Iterable[Input]) -> dict[int, str]:
@@ -526,12 +467,6 @@ def _flaw(messages: Messages) -> str:
     for earlier, role in pairwise([*turns, "assistant"]):
         if earlier == role and role in ("user", "assistant"):
             return f"two {role} messages in a row"
-
-    has_called = False
-    for message in messages:
-        if message["role"] in _RESULTS and not has_called:
-            return "tool result without a tool call"
-        has_called = has_called or "tool_calls" in message or "function_call" in message
     return ""
 
 

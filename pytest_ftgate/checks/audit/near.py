@@ -27,7 +27,7 @@ _BINS = 64
 _BANDS, _BINS_PER_BAND = 24, 4
 _LIKELY = 0.45  # share of equal hashes: 3 standard errors of the hashes of a short text below NEAR
 _PAIRS_PER_TEXT = 8  # and band; of texts with thousands of candidates only some are compared
-_AT_ONCE = 100_000  # pairs, or characters: few enough for memory
+_ROWS_AT_ONCE, _PAIRS_AT_ONCE = 1_000, 100_000  # few enough for memory
 _SEED = 20_261_124
 _NO_HASH = np.uint32(np.iinfo(np.uint32).max)
 
@@ -98,94 +98,33 @@ def near_copies(training: Sequence[Row], test: Sequence[Row]) -> tuple[Pairs, Pa
     across them (test row, training row): these name all such rows of both sets, but not all pairs
     of them: there are no more pairs than rows. Pairs of a test set connect all such rows.
     """
-    trained = _Distinct(training)
-    tested = _Distinct(test)
-    within = dict(trained.repeats())
-    across = _Across(tested, trained)
-    in_test = list(tested.repeats())
-    components = Components(len(test))
-    for pair in in_test:
-        components.join(*pair)
-
-    rows = [*trained.rows, *tested.rows]
-    positions = [*trained.firsts, *tested.firsts]
-    n_trained = len(trained.rows)
-    comparison = _Comparison(rows)
-    for first, second in _candidates(rows):
-        earlier = positions[first]
-        row = positions[second]
-        if second < n_trained:
+    rows = [*training, *test]
+    n_trained = len(training)
+    within: dict[int, int] = {}
+    across: Pairs = []
+    named: set[int] = set()
+    in_test: Pairs = []
+    components = Components(len(rows))
+    is_near = _Comparison(rows).is_near
+    for earlier, row in _candidates(rows):
+        if row < n_trained:
             # a row that is left out is no reason to leave another one out
             is_new = row not in within and earlier not in within
-            if is_new and comparison.is_near(first, second):
+            if is_new and is_near(earlier, row):
                 within[row] = earlier
-        elif first < n_trained:
+        elif earlier < n_trained:
             # the pairs name every row, and need not name it twice
-            if not across.names(row, earlier) and comparison.is_near(first, second):
-                across.add(row, earlier)
+            is_new = row not in named or earlier not in named
+            if is_new and is_near(earlier, row):
+                across.append((row - n_trained, earlier))
+                named.update((earlier, row))
         else:
             # what is connected already needs no further pair
             is_new = components.first(earlier) != components.first(row)
-            if is_new and comparison.is_near(first, second):
+            if is_new and is_near(earlier, row):
                 components.join(earlier, row)
-                in_test.append((row, earlier))
-    return sorted(within.items()), sorted(across.pairs), sorted(in_test)
-
-
-class _Distinct:
-    """The different rows of a set that have words.
-
-    Attributes:
-        rows: the rows, in order.
-        firsts: the first position of each.
-        copies: the further positions of equal rows, by the first one.
-    """
-
-    def __init__(self, rows: Iterable[Row]) -> None:
-        first_with: dict[Row, int] = {}
-        self.copies: dict[int, list[int]] = {}
-        for position, row in enumerate(rows):
-            if not row.words:
-                continue
-            first = first_with.setdefault(row, position)
-            if first != position:
-                self.copies.setdefault(first, []).append(position)
-        self.rows = list(first_with)
-        self.firsts = list(first_with.values())
-
-    def repeats(self) -> Iterator[tuple[int, int]]:
-        """Yield each position but the first of equal rows, with the first."""
-        for first, positions in self.copies.items():
-            for position in positions:
-                yield position, first
-
-    def equal_to(self, first: int) -> list[int]:
-        """Return all positions of a row, the first one before the others."""
-        return [first, *self.copies.get(first, ())]
-
-
-class _Across:
-    """Pairs of test rows and training rows that name each of equal rows, but not each pair."""
-
-    def __init__(self, tested: _Distinct, trained: _Distinct) -> None:
-        self.pairs: set[tuple[int, int]] = set()
-        self._tested = tested
-        self._trained = trained
-        self._test: set[int] = set()
-        self._training: set[int] = set()
-
-    def names(self, test_row: int, row: int) -> bool:
-        """Return whether the rows of both sets are named already."""
-        return test_row in self._test and row in self._training
-
-    def add(self, test_row: int, row: int) -> None:
-        """Name rows of both sets, and the equal ones of each."""
-        if row not in self._training:
-            self.pairs.update((test_row, copy) for copy in self._trained.equal_to(row))
-        if test_row not in self._test:
-            self.pairs.update((copy, row) for copy in self._tested.equal_to(test_row))
-        self._test.add(test_row)
-        self._training.add(row)
+                in_test.append((row - n_trained, earlier - n_trained))
+    return sorted(within.items()), sorted(across), sorted(in_test)
 
 
 class _Comparison:
@@ -225,11 +164,8 @@ def _candidates(rows: Sequence[Row]) -> Iterator[tuple[int, int]]:
     if not likely:
         return
 
-    pairs = np.sort(np.concatenate(likely))  # np.unique would import numpy.ma, which takes 15 ms
-    pairs = pairs[np.diff(pairs, prepend=-1) > 0]
-    for start in range(0, len(pairs), _AT_ONCE):
-        for pair in pairs[start : start + _AT_ONCE].tolist():
-            yield pair % len(rows), pair // len(rows)
+    for pair in np.unique(np.concatenate(likely)).tolist():
+        yield pair % len(rows), pair // len(rows)
 
 
 def _signatures(rows: Sequence[Row]) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
@@ -241,8 +177,9 @@ def _signatures(rows: Sequence[Row]) -> tuple[NDArray[np.uint32], NDArray[np.uin
     bands = [random.choice(_BINS, _BINS_PER_BAND, replace=False) for _ in range(_BANDS)]
     keys = np.empty((_BANDS, len(rows)), np.uint32)
     hashes = np.empty((len(rows), _BINS), np.uint8)
-    for start, stop in _portions(rows):
-        portion = rows[start:stop]
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        portion = rows[start : start + _ROWS_AT_ONCE]
+        stop = start + len(portion)
         least = _least_hashes([row.words for row in portion])
         # a byte of each is enough to estimate the resemblance
         hashes[start:stop] = least & np.uint32(255)
@@ -255,19 +192,6 @@ def _signatures(rows: Sequence[Row]) -> tuple[NDArray[np.uint32], NDArray[np.uin
                 key *= np.uint32(0x9E3779B1)
                 key ^= least[:, number]
     return keys, hashes
-
-
-def _portions(rows: Sequence[Row]) -> Iterator[tuple[int, int]]:
-    """Yield the first and last position of runs of rows that fit into memory."""
-    start = 0
-    count = 0
-    for stop, row in enumerate(rows):
-        if count > _AT_ONCE:
-            yield start, stop
-            start = stop
-            count = 0
-        count += len(row.words)
-    yield start, len(rows)
 
 
 def _least_hashes(texts: Sequence[str]) -> NDArray[np.uint32]:
@@ -354,8 +278,8 @@ def _likely(pairs: NDArray[np.int64], hashes: NDArray[np.uint8]) -> NDArray[np.i
     """Return the pairs with enough equal hashes to compute their exact resemblance."""
     n = len(hashes)
     likely = [pairs[:0]]
-    for start in range(0, len(pairs), _AT_ONCE):
-        some = pairs[start : start + _AT_ONCE]
+    for start in range(0, len(pairs), _PAIRS_AT_ONCE):
+        some = pairs[start : start + _PAIRS_AT_ONCE]
         agreeing = np.count_nonzero(hashes[some % n] == hashes[some // n], axis=1)
         likely.append(some[agreeing >= _LIKELY * _BINS])
     return np.concatenate(likely)

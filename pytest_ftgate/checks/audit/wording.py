@@ -1,6 +1,5 @@
 """Compare texts by their words, without the template that nine in ten rows of their set have."""
 
-import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +15,6 @@ from pytest_ftgate.data import (
     normalized_input,
     without_instructions,
 )
-from pytest_ftgate.text import excerpt
 
 LONG_WORDS, LONG_SIGNS = 8, 12
 """Words, or signs of a script without spaces, of a text that nobody writes again by chance."""
@@ -169,6 +167,12 @@ class Text(NamedTuple):
     form: str
     is_long: bool
 
+    @classmethod
+    def of(cls, whole: str, masked: str, words: str, exact: str, form: str) -> "Text":
+        """Return a text; ``form`` has ``MASK`` in place of words with a digit."""
+        long = is_long(words)
+        return cls(whole, masked, words, exact, form if long else words, long)
+
     @property
     def has_digits(self) -> bool:
         """Return whether a word has a digit."""
@@ -195,25 +199,24 @@ class Template(NamedTuple):
         """Return a plain text without the template; all of it where no letter would be left."""
         whole = words_of(plain) or plain.replace(" ", "")  # punctuation alone is one word
         form = masked(whole)
-        if self.start or self.end:
-            words = whole.split(" ")
-            forms = form.split(" ")
-            first = len(self.start) if forms[: len(self.start)] == self.start else 0
-            last = len(words) - len(self.end)
-            if forms[max(last, 0) :] != self.end:
-                last = len(words)
+        if not self.start and not self.end:
+            return Text.of(whole, form, whole, whole, form)
 
-            content = " ".join(words[first:last])
-            # otherwise the template would be all that the rows say
-            if any(map(str.isalpha, content)):
-                template = " ".join(words[:first] + words[last:])
-                exact = " ".join([*numbers_in(template), content])
-                long = is_long(content)
-                content_form = " ".join(forms[first:last]) if long else content
-                return Text(whole, form, content, exact, content_form, long)
+        words = whole.split(" ")
+        forms = form.split(" ")
+        first = len(self.start) if forms[: len(self.start)] == self.start else 0
+        last = len(words) - len(self.end)
+        if forms[max(last, 0) :] != self.end:
+            last = len(words)
+        # otherwise the template would be all that the rows say
+        if not any(map(str.isalpha, " ".join(words[first:last]))):
+            first = 0
+            last = len(words)
 
-        long = is_long(whole)
-        return Text(whole, form, whole, whole, form if long else whole, long)
+        content = " ".join(words[first:last])
+        template = " ".join(words[:first] + words[last:])
+        exact = " ".join([*numbers_in(template), content])
+        return Text.of(whole, form, content, exact, " ".join(forms[first:last]))
 
     def distinct(self, plain: str, text: Text) -> str:
         """Return what makes a row distinct: its text without template and number at either end.
@@ -267,17 +270,3 @@ def resemblance(first: frozenset[str], second: frozenset[str]) -> float:
     """
     shared = len(first & second)
     return shared / (len(first) + len(second) - shared)
-
-
-# --- excerpts -------------------------------------------------------------------------------------
-
-
-def first_difference(texts: Sequence[str]) -> int:
-    """Return the position up to which all of these texts are the same."""
-    return len(os.path.commonprefix([min(texts), max(texts)]))  # noqa: RUF071  # of texts: no paths
-
-
-def differing(text: str, other_text: str) -> tuple[str, str]:
-    """Return two texts; long ones as excerpts around the place where the two differ."""
-    place = first_difference([text.lower(), other_text.lower()])
-    return excerpt(text, place), excerpt(other_text, place)

@@ -128,7 +128,7 @@ def test_columns_are_recognised_or_named_or_asked_for(folder, head, columns):
 
 
 WARNINGS = {
-    "min_training_examples": "103 usable training examples, 200 required (105 rows minus 2 repeated inputs)",
+    "min_training_examples": "103 usable training examples, 200 required (105 rows: 2 repeat an input, 0 blank)",
     "leaked": "2 of 42 test examples are also in the training set: test.jsonl:1 = train.jsonl:103",
     "leaked_near": "test.jsonl:41 ~ train.jsonl:105",
     "conflicts": "1 of 105 training rows repeats an input with a different output",

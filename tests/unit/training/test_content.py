@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pytest_ftgate.checks.audit import audit_training_set
 from pytest_ftgate.checks.audit.leaks import Index
 from pytest_ftgate.checks.audit.near import NEAR, Components, Row, joined_groups, near_copies
-from pytest_ftgate.checks.audit.wording import differing, resemblance, shingles, texts_of, words_of
+from pytest_ftgate.checks.audit.wording import resemblance, shingles, texts_of, words_of
 from pytest_ftgate.data import examples_from, normalized_input
 
 RNG = random.Random(1)
@@ -447,8 +447,7 @@ def test_a_group_in_both_sets():
     audit_result = audit_training_set(
         *(examples_from(one, origin="fixture") for one in (training, test))
     )
-    assert audit_result.shared_groups == {"acme": (1, 0)}
-    assert audit_result.in_shared_groups == 2
+    assert audit_result.shared_groups == {"acme": 1}
 
 
 # --- near copies -----------------------------------------------------------------------------------------------
@@ -516,7 +515,7 @@ OTHERS = [
     ("turn on the kitchen light", "turn on the bedroom light"),
     ("make the hallway lamp a bit brighter", "make the bedroom lamp a bit brighter"),
     ("set a timer for two minutes", "set a timer for ten minutes"),
-    *(("great :)", "great :("), ("2 + 2", "2 - 2"), ("?!", "..."), ("", "")),
+    *(("great :)", "great :("), ("2 + 2", "2 - 2"), ("?!", "...")),
     (ORDER.format(7), ORDER.format(8)),  # numbers are content
     ((LOUDER, "up"), (QUIETER, "down")),
     ((LOUDER, ANSWER), (QUIETER, "We cannot find it anywhere, sorry for that.")),
@@ -655,18 +654,3 @@ def test_a_word_that_thousands_share_does_not_stop_the_search():
         for i in range(250)
     ]
     assert [row for row, _ in within(*rows)] == list(range(1, 250))
-
-
-TASK = "Classify the following message of a customer into one of the labels. "
-
-
-def test_an_excerpt_shows_where_texts_differ_and_skips_what_they_share():
-    for word in ("word ", "字"):
-        first_excerpt, second_excerpt = differing(
-            f"{word * 60}parcel {word * 60}", f"{word * 60}invoice {word * 60}"
-        )
-        assert ("parcel" in first_excerpt, "invoice" in second_excerpt) == (True, True)
-    days = [f"{TASK}It came on {day}" for day in ("Monday", "Tuesday")]
-    for excerpt, day in zip(differing(*days), ("Monday", "Tuesday"), strict=True):
-        assert (excerpt[:3], excerpt[-len(day) :], "Classify" in excerpt) == ("...", day, False)
-    assert differing("Where is it?", "where is it") == ("Where is it?", "where is it")

@@ -162,23 +162,23 @@ def test_every_non_blank_input_leaks_from_its_own_set(rows):
 PAIRS = [("a", "b")] * 40 + [("a", "c")] * 10 + [("b", "d")] * 2
 ROOMS = [f'{{"room": "{room}"}}' for room in ("hall", "attic")] * 50
 CALLS = [f'[{{"arguments":{{"room":{n % 3}}},"name":"light"}}]' for n in range(60)]
-LABELS = [  # outputs of both sets, what is found, and how far it is out of balance
+LABELS = [  # outputs of both sets, and what is found
     (["a"] * 30 + ["b"] * HARDLY + ["c"] * (HARDLY - 1) + ["d"], "abce",
-     Labels(("e",), {"c": HARDLY - 1}, {"a": 30, "b": HARDLY, "c": HARDLY - 1, "d": 1}), 30),
-    ("aabbcczz", "abqp", Labels(("p", "q")), None),
-    (["a", "b"] * 20, "a", Labels((), {}, {"a": 20, "b": 20}), 1),
+     Labels({"e": 3}, {"a": 30, "b": HARDLY, "c": HARDLY - 1, "d": 1})),
+    ("aabbcczz", "abqp", Labels({"p": 3, "q": 2})),
+    (["a", "b"] * 20, "a", Labels({}, {"a": 20, "b": 20})),
     # no labels
-    *((rows, rows[:10], Labels(), None) for rows in ([f"text {n}" for n in range(40)], ROOMS)),
-    ([f"text {n // 3}" for n in range(90)], [f"text {n // 3}" for n in range(10)], Labels(), None),
-    ([f"text {n}" for n in range(10)], [f"other {n}" for n in range(10)], Labels(), None),
-    ("a", "b", Labels(("b",), {}, {"a": 1}), 1),  # two labels are labels however few the rows
-    ([True, "1"], ["true", 1], Labels((), {"1": 1, "true": 1}, {"1": 1, "true": 1}), 1),
-    *((trained, tested, Labels((), {"a": 1}, {"a": 1}), 1) for trained, tested in ((["a", ""], "a"), ("a", "a "))),
-    (["", ""], [""], Labels((), {}, {}), None),
-    (ROOMS, ['{"room": "cellar"}'] * 20, Labels(), None),
+    *((rows, rows[:10], Labels()) for rows in ([f"text {n}" for n in range(40)], ROOMS)),
+    ([f"text {n // 3}" for n in range(90)], [f"text {n // 3}" for n in range(10)], Labels()),
+    ([f"text {n}" for n in range(10)], [f"other {n}" for n in range(10)], Labels()),
+    ("a", "b", Labels({"b": 0}, {"a": 1})),  # two labels are labels however few the rows
+    ([True, "1"], ["true", 1], Labels({}, {"1": 1, "true": 1})),
+    *((trained, tested, Labels({}, {"a": 1})) for trained, tested in ((["a", ""], "a"), ("a", "a "))),
+    (["", ""], [""], Labels()),
+    (ROOMS, ['{"room": "cellar"}'] * 20, Labels()),
     # said beside calls
-    ([*CALLS, *["You are welcome!"] * 20], [*CALLS[:10], "Sorry, I cannot."], Labels(), None),
-    (["[1]", "refund"] * 50, ["[1]", "invoice"] * 10, Labels(("invoice",), {}, {"[1]": 50, "refund": 50}), 1),
+    ([*CALLS, *["You are welcome!"] * 20], [*CALLS[:10], "Sorry, I cannot."], Labels()),
+    (["[1]", "refund"] * 50, ["[1]", "invoice"] * 10, Labels({"invoice": 1}, {"[1]": 50, "refund": 50})),
 ]  # fmt: skip
 
 
@@ -190,12 +190,9 @@ def outputs(training, test, **options):
     return audit(*sets, **options).labels
 
 
-@pytest.mark.parametrize(("training", "test", "labels", "imbalance"), LABELS)
-def test_labels_that_the_test_set_has_are_counted_in_the_training_set(
-    training, test, labels, imbalance
-):
-    found_outputs = outputs(training, test)
-    assert (found_outputs, found_outputs.imbalance) == (labels, imbalance)
+@pytest.mark.parametrize(("training", "test", "labels"), LABELS)
+def test_labels_that_the_test_set_has_are_counted_in_the_training_set(training, test, labels):
+    assert outputs(training, test) == labels
 
 
 @pytest.mark.parametrize(
@@ -205,7 +202,7 @@ def test_labels_that_the_test_set_has_are_counted_in_the_training_set(
 def test_each_of_several_labels_is_counted(form, separator):
     sets = ([form.format(*pair) for pair in pairs] for pairs in (PAIRS, [("a", "e"), ("d", "a")]))
     assert outputs(*sets, separator=separator) == Labels(
-        ("e",), {"d": 2}, {"a": 50, "b": 42, "c": 10, "d": 2}
+        {"e": 0}, {"a": 50, "b": 42, "c": 10, "d": 2}
     )
 
 
@@ -238,7 +235,6 @@ FLAWS = {
             turns("assistant", "user"),
         )
     ],
-    "call": [turns("user", "tool")],
 }
 
 
@@ -276,21 +272,18 @@ def test_tokens_are_bytes_by_four(input_text, output, fields, tokens):
         (
             "id,input,expected\nx,Turn on,1\ny,b,1\nz,turn  ON,1\n",
             "test.csv:4",
-            ["line 2", '"z"', '"x"', "turn on"],
+            ["line 2", "turn on"],
         ),
         ("input,expected\na,1\na,1\n", "test.csv:3", ["line 2"]),
     ],
 )
-def test_a_blank_or_repeated_input_names_its_lines_and_written_ids(
-    tmp_path, monkeypatch, content, place, words
-):
+def test_a_blank_or_repeated_input_names_its_lines(tmp_path, monkeypatch, content, place, words):
     monkeypatch.chdir(tmp_path)
     Path("test.csv").write_text(content, encoding="utf-8")
     with pytest.raises(DataError) as caught:
         check_test_set(load_examples(Path("test.csv")))
     assert str(caught.value.where) == place
     assert all(word in str(caught.value) for word in words)
-    assert ("ids" in caught.value.what) is ("id," in content)
 
 
 def test_several_repeats_are_counted():
