@@ -141,7 +141,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
         attempt = _attempt(config, models, test, services)
         config = attempt.levelled
         parts = parts.at(config.confidence)
-    judging = read_judging(config, test, metrics, models, services.hook, offline=services.offline)
+    judging = read_judging(config, test, metrics, services.hook, offline=services.offline)
 
     gate = Context(
         config=config,

@@ -1,14 +1,13 @@
 """Read the ratings of people, and build the judges of a gate: none of them is also being judged."""
 
 from collections.abc import Mapping
-from inspect import unwrap
 from typing import Any
 
 from pytest_ftgate import errors, result
-from pytest_ftgate.config import GateKeys, ModelSpec, model_keys
+from pytest_ftgate.config import GateKeys, model_keys
 from pytest_ftgate.data import DataSet, lines
 from pytest_ftgate.metrics import Metric, judged
-from pytest_ftgate.models import Model, Surroundings, build_model
+from pytest_ftgate.models import Surroundings, build_model
 from pytest_ftgate.runs.judging import Judge, Judging, read_items
 
 
@@ -16,14 +15,13 @@ def read_judging(
     config: GateKeys,
     test: DataSet,
     metrics: Mapping[str, Metric],
-    models: Mapping[str, Model],
     hook: Any | None,
     *,
     offline: bool,
 ) -> Judging | None:
     """Read the ratings of people and build the judges; None if no metric is judged.
 
-    ``models`` are those of the gate by role, and ``hook`` provides models of other providers.
+    ``hook`` provides models of other providers.
 
     Raises:
         ConfigError: a judge is also being judged, or the gate cannot use a judged metric.
@@ -40,11 +38,10 @@ def read_judging(
         elif isinstance(metric, judged.Rubric | judged.Preference):
             _check_judge(metric)
             # Before the judge is built, which may take long.
-            _refuse_spec(metric, config)
+            _refuse_self(metric, config)
             with lines.written_at(_where(config, name, "calibration.path")):
                 items = read_items(metric)
             model = build_model(metric.judge, Surroundings(offline=offline), hook)
-            _refuse_function(metric, model, config, models)
             judges[name] = Judge(metric, model, items)
 
     return Judging(judges, people) if judges or people is not None else None
@@ -108,32 +105,17 @@ def _check_judge(metric: judged.ModelJudged) -> None:
         )
 
 
-def _refuse_spec(metric: judged.ModelJudged, config: GateKeys) -> None:
-    """Refuse a judge that is written as a model of the gate is, before it is built."""
+def _refuse_self(metric: judged.ModelJudged, config: GateKeys) -> None:
+    """Refuse a judge that is also being judged (self-preference bias)."""
     for role, spec in config.asked.items():
-        if metric.judge.identity == spec.identity:
-            raise _self_judged(metric, role, spec)
+        if metric.judge.identity != spec.identity:
+            continue
 
-
-def _refuse_function(
-    metric: judged.ModelJudged, judge: Model, config: GateKeys, models: Mapping[str, Model]
-) -> None:
-    """Refuse a judge that is the same function as a model of the gate."""
-    if judge.function is None:
-        return
-    for role, spec in config.asked.items():
-        function = models[role].function
-        if function is not None and unwrap(judge.function) == unwrap(function):
-            raise _self_judged(metric, role, spec)
-
-
-def _self_judged(metric: judged.ModelJudged, role: str, spec: ModelSpec) -> errors.ConfigError:
-    """Return the error of a judge that is also being judged (self-preference bias)."""
-    model = result.called(role)
-    return errors.ConfigError(
-        f"the judge of {metric.name} is the {model} itself ({spec.spelling})",
-        where=errors.Where(metric.source, key="metric.judge"),
-        evidence=f"{model}: {spec.source}",
-        cure="Use a third model as the judge: models prefer their own answers "
-        "(self-preference bias).",
-    )
+        model = result.called(role)
+        raise errors.ConfigError(
+            f"the judge of {metric.name} is the {model} itself ({spec.spelling})",
+            where=errors.Where(metric.source, key="metric.judge"),
+            evidence=f"{model}: {spec.source}",
+            cure="Use a third model as the judge: models prefer their own answers "
+            "(self-preference bias).",
+        )

@@ -26,16 +26,8 @@ def check_keys(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
 
 def check_possible(metric: Metric, key: str, value: float, source: Source) -> None:
     """Refuse a margin or ``max_drop`` that no gain or drop can reach, such as 3 for 3 points."""
-    width = metric.high - metric.low
-    if value < width:
-        return
-
-    message = f"{key} {value:g} ({source}) is impossible: "
-    message += f"{metric.name} is between {metric.low:g} and {metric.high:g}"
-    advice = f"Write {key} in the metric's unit."
-    if value / 100 < width:
-        advice = f"Did you mean {value / 100:g}?"
-    raise ConfigError(message, where=Where(source.place or None), cure=advice)
+    if value >= metric.high - metric.low:
+        raise _impossible(key, value, source, metric.name, metric.low, metric.high)
 
 
 def _check_thresholds(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
@@ -46,13 +38,18 @@ def _check_thresholds(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
         else:
             low, high = metrics[name].low, metrics[name].high
         for key, value in limits.ends.items():
-            if low <= value <= high:
-                continue
+            if not low <= value <= high:
+                raise _impossible(key, value, limits.source, name, low, high)
 
-            span = f"is between {low:g} and {high:g}" if high < inf else f"is never below {low:g}"
-            message = f"{key} {value:g} ({limits.source}) is impossible: {name} {span}"
-            advice = f"Did you mean {value / 100:g}?" if high == 1 < value <= 100 else None
-            raise ConfigError(message, where=Where(limits.source.place or None), cure=advice)
+
+def _impossible(
+    key: str, value: float, source: Source, name: str, low: float, high: float
+) -> ConfigError:
+    """Return the error of a value that the metric ``name`` cannot have."""
+    span = f"is between {low:g} and {high:g}" if high < inf else f"is never below {low:g}"
+    message = f"{key} {value:g} ({source}) is impossible: {name} {span}"
+    cure = f"Did you mean {value / 100:g}?" if high == 1 < value <= 100 else None
+    return ConfigError(message, where=Where(source.place or None), cure=cure)
 
 
 def _check_prediction(config: GateKeys, metric: Metric) -> None:
@@ -61,11 +58,10 @@ def _check_prediction(config: GateKeys, metric: Metric) -> None:
     if prediction is None:
         return
 
-    for key, value in (("from", prediction.start), ("to", prediction.goal)):
+    for end, value in (("from", prediction.start), ("to", prediction.goal)):
         if not metric.low <= value <= metric.high:
-            message = f"hypothesis.{key} {value:g} ({prediction.source}) is impossible"
-            span = f"{metric.name} lies between {metric.low:g} and {metric.high:g}"
-            raise ConfigError(f"{message}: {span}")
+            key = f"hypothesis.{end}"
+            raise _impossible(key, value, prediction.source, metric.name, metric.low, metric.high)
     if config.asked_by == "agreement":  # no gain is required
         return
 

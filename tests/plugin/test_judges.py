@@ -238,7 +238,7 @@ OTHER_KEYS = {"params": {"temperature": 0}, "revision": "2", "name": "impartial"
     ("judge", "role", "same_model", "spelling"),
     [
         *(
-            ("python:judges:alias", *model, FUNCTION)
+            (FUNCTION, *model, FUNCTION)
             for model in (("candidate", WORKERS), ("baseline", FUNCTION))
         ),
         ("recorded:ft.jsonl", "candidate", "recorded:ft.jsonl", "recorded:ft.jsonl"),
@@ -249,7 +249,6 @@ OTHER_KEYS = {"params": {"temperature": 0}, "revision": "2", "name": "impartial"
 def test_the_judge_is_neither_of_the_two_models_however_they_are_written(
     judged: PythonJudged, judge: Any, role: str, same_model: Any, spelling: str
 ) -> None:
-    judged.file("judges.py", HONEST + "\nalias = honest\n")
     mentions(
         stopped(judged.by(judge, gate={role: same_model})),
         f"the judge of rubric is the {role} itself ({spelling})",
