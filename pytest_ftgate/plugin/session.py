@@ -44,7 +44,6 @@ class WorkerReport:
     seen: required_gates.Seen
     judged: list[str]
     plans: dict[str, tuple[Sequence[Line], bool]]
-    facts: dict[str, str]
 
 
 @dataclass
@@ -267,24 +266,19 @@ class GateSession:
             self._seen.absent[id_of(item)] = shortened(reason)
 
     def hear_worker(self, text: str) -> None:
-        """Add the results that an xdist worker sends at its end, a :class:`WorkerReport` as JSON.
+        """Add what an xdist worker sends at its end, a :class:`WorkerReport` as JSON.
 
-        It judged the gates of reports that a hook altered, too. Of two plans for one gate one that
-        failed stays.
+        Of two plans for one gate one that failed stays.
         """
         report = plain.from_plain(WorkerReport, json.loads(text))
         self.note(*report.notes)
         self._seen.names.update(report.seen.names)
         self._seen.absent.update(report.seen.absent)
         self._judged.update(report.judged)
-
         for nodeid, plan in report.plans.items():
             _, is_failed = plan
             if nodeid not in self.plans or is_failed:
                 self.plans[nodeid] = plan
-
-        for nodeid, facts in report.facts.items():
-            self._hear(nodeid, facts)
 
     # --- the end of the session -------------------------------------------------------------------
 
@@ -308,7 +302,7 @@ class GateSession:
 
         if self._worker is not None:
             judged = sorted(self._judged)
-            report = WorkerReport(self._notes, self._seen, judged, self.plans, self.facts)
+            report = WorkerReport(self._notes, self._seen, judged, self.plans)
             vars(self.config)["workeroutput"]["ftgate"] = json.dumps(asdict(report))
         return self._is_red()
 
