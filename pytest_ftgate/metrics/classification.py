@@ -83,7 +83,7 @@ class Accuracy(_OfLabels):
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         check_shape(self.name, expected, answers)
         predicted = self.label_set.predicted(answers)
-        return right_wrong(self, predicted == self.label_set.gold(self.name, expected))
+        return right_wrong(self, predicted == self.label_set.gold(expected))
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class LabelMetric(_OfLabels):
 
     def constants(self, expected: Sequence[Any]) -> list[str]:
         """Return the most frequent label that counts, and the most frequent one that does not."""
-        counts = np.bincount(self.label_set.gold(self.name, expected))
+        counts = np.bincount(self.label_set.gold(expected))
         # An average may leave the most frequent label out: always answering it is then worthless.
         most_frequent: dict[bool, str] = {}
         for code in np.argsort(-counts, kind="stable").tolist():
@@ -110,7 +110,7 @@ class LabelMetric(_OfLabels):
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         check_shape(self.name, expected, answers)
-        gold = self.label_set.gold(self.name, expected)
+        gold = self.label_set.gold(expected)
         predicted = self.label_set.predicted(answers)
         counts = set_level.LabelCounts(gold, predicted, len(self.label_set.texts), self.statistic)
         if not math.isfinite(counts.value):
@@ -268,7 +268,7 @@ class SeveralLabels(Metric):
     form = "the labels alone"
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        labels = [self._expected_labels(value, row) for row, value in enumerate(expected)]
+        labels = [self.labels(expected_text(value)) for value in expected]
         return by_example(self, labels, answers, self._score)
 
     def read(self, answer: str) -> str | None:
@@ -281,15 +281,14 @@ class SeveralLabels(Metric):
         labels = self.labels(answer)
         return labels is not None and labels <= self.accepted
 
-    def labels(self, value: Any) -> frozenset[str] | None:
+    def labels(self, text: str | None) -> frozenset[str] | None:
         """Return the labels in an answer or expected output; None if it is no list of labels."""
-        if isinstance(value, str):
-            text = without_fence(value)
-            if not text:
-                return None
-            value = text.split(self.separator)
-            if text.startswith(("[", "{")):
-                value = strict_json.json_or(text, value)
+        text = without_fence(text or "")
+        if not text:
+            return None
+        value: Any = text.split(self.separator)
+        if text.startswith(("[", "{")):
+            value = strict_json.json_or(text, value)
         if not isinstance(value, list):
             return None
 
@@ -299,14 +298,6 @@ class SeveralLabels(Metric):
                 return None
             labels.add(self.normalization(expected_text(item).strip()))
         return frozenset(labels - {""})
-
-    def _expected_labels(self, value: Any, row: int) -> frozenset[str]:
-        labels = self.labels(value)
-        if labels is None:
-            problem = f"{self.name} compares lists of labels, and this example expects "
-            problem += excerpt(str(value))
-            raise MetricError(problem, example=row)
-        return labels
 
     def _score(self, expected: frozenset[str], answer: str | None) -> float:
         labels = self.labels(answer)

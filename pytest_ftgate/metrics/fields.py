@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from pytest_ftgate.data.strict_json import container_of, json_or, parse_json
-from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.json_differences import (
     MISSING,
     RIGHT,
@@ -44,7 +43,7 @@ from pytest_ftgate.metrics.protocol import (
 )
 from pytest_ftgate.statistics import set_level
 from pytest_ftgate.statistics.arrays import Floats
-from pytest_ftgate.text import excerpt, kind_of
+from pytest_ftgate.text import excerpt
 
 NAMES = ("field_f1",)
 AVERAGES = ("samples", "micro")
@@ -65,7 +64,7 @@ class FieldMetric(Metric):
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         check_shape(self.name, expected, answers)
-        values = [self._container(value, row) for row, value in enumerate(expected)]
+        values = list(map(container_of, expected))
         compared = [list(map(self._compare, values, repeat)) for repeat in answers]
         counts = np.array([_counts(repeat) for repeat in compared])
         scores: Floats = np.array([_f1(repeat, empty=1.0) for repeat in counts]).mean(axis=0)
@@ -92,16 +91,6 @@ class FieldMetric(Metric):
     def has_form(self, answer: str) -> bool:
         """Return whether an answer is JSON of an expected type, with an expected key."""
         return self.json_form.fits(json_or(without_fence(answer), ABSENT))
-
-    def _container(self, value: Any, row: int) -> Any:
-        container = container_of(value)
-        if container is None:
-            raise MetricError(
-                f"{self.name} compares JSON fields, and this example expects {kind_of(value)}",
-                example=row,
-            )
-
-        return container
 
     def _compare(self, expected: Any, answer: str | None) -> Differences:
         if answer is None:

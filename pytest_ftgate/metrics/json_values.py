@@ -14,7 +14,7 @@ from pytest_ftgate.metrics.options import (
     did_you_mean,
     is_number,
 )
-from pytest_ftgate.text import LONGEST, kind_of
+from pytest_ftgate.text import kind_of
 
 Lists = Literal["match", "sequence", "set"]
 ABSENT: Any = object()
@@ -134,14 +134,8 @@ def json_type(value: Any) -> str:
 
 
 def child_name(name: str, key: str) -> str:
-    """Return the dotted name of a field of an object.
-
-    Names stop growing at a maximum length: a key of an answer may be megabytes long, and every
-    value below it would hold a copy.
-    """
-    if not name:
-        return key
-    return name if len(name) > LONGEST else f"{name}.{key}"
+    """Return the dotted name of a field of an object."""
+    return f"{name}.{key}" if name else key
 
 
 def is_inside(name: str, field: str) -> bool:
@@ -238,9 +232,8 @@ def refuse_unknown(
     """Refuse a field that is not in the test set, whose fields are ``names``."""
     unknown = next((name for name in fields if name not in names), None)
     if unknown is not None:
-        subject = repr(unknown) if key == "fields" else f"the field {unknown!r}"
         raise options.error(
-            f"{key} contains {subject}, which no test example has",
+            f"{key} contains {unknown!r}, which no test example has",
             key=key,
             cure=did_you_mean(str(unknown), sorted(names)),
         )

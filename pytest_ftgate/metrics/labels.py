@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pytest_ftgate.data import DataSet, expected_text, strict_json
-from pytest_ftgate.errors import ConfigError, MetricError
+from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.metrics.options import (
     AS_WRITTEN,
     OF_LABELS,
@@ -131,19 +131,10 @@ class LabelSet:
         label = None if self.inside is None else self.inside.label(text)
         return (label or text).strip()
 
-    def gold(self, metric: str, expected: Sequence[Any]) -> Codes:
+    def gold(self, expected: Sequence[Any]) -> Codes:
         """Return the code of each expected label, shape ``(examples,)``."""
-        code_of = cache(lambda text: self.codes.get(self.reading.clean(self.label_of(text)), -1))
-        gold = np.array([code_of(expected_text(value)) for value in expected], np.int64)
-        if gold.min() < 0:
-            row = int(gold.argmin())
-            label = listed([expected_text(expected[row])])
-            raise MetricError(
-                f"{metric} was built for other labels: this example expects {label}",
-                example=row,
-            )
-
-        return gold
+        code_of = cache(lambda text: self.codes[self.reading.clean(self.label_of(text))])
+        return np.array([code_of(expected_text(value)) for value in expected], np.int64)
 
     def predicted(self, answers: Sequence[Sequence[str | None]]) -> Codes:
         """Return the code of each answer, shape ``(repeats, examples)``.

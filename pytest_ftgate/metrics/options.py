@@ -239,12 +239,11 @@ def _are_labels(value: Any) -> bool:
     return isinstance(value, list | tuple) and bool(value) and all(map(_is_label, value))
 
 
-def needed(options: Options, module: str, *, key: str | None = None) -> Any:
-    """Return a module of an optional library that a metric, or its option ``key``, needs."""
+def needed(options: Options, library: str, *, key: str | None = None) -> None:
+    """Refuse a metric, or its option ``key``, whose optional library is not installed."""
     try:
-        return import_module(module)
+        import_module(library)
     except ImportError as error:
-        library = module.partition(".")[0]
         raise options.error(
             f"{key or options.metric} needs {library}, which is not installed",
             key=key,

@@ -18,8 +18,14 @@ from typing import Any
 
 from pytest_ftgate.data import example, messages, strict_json
 from pytest_ftgate.metrics.json_differences import Comparison
-from pytest_ftgate.metrics.json_values import JsonForm, JsonRules, most_pairs, read_rules
-from pytest_ftgate.metrics.options import Options, did_you_mean, without_fence
+from pytest_ftgate.metrics.json_values import (
+    JsonForm,
+    JsonRules,
+    most_pairs,
+    read_rules,
+    refuse_unknown,
+)
+from pytest_ftgate.metrics.options import Options, without_fence
 from pytest_ftgate.metrics.protocol import Answers, Kind, Metric, Scored, by_example
 
 NAMES = ("tool_call_exact", "tool_call_f1")
@@ -180,14 +186,7 @@ def build(options: Options) -> ToolCallMetric:
         names.update(call["arguments"])
 
     ignored = frozenset(options.labels("ignore_arguments", "argument names") or ())
-    unknown = sorted(ignored - names)
-    if unknown:
-        advice = did_you_mean(unknown[0], sorted(names))
-        raise options.error(
-            f"ignore_arguments names {unknown[0]!r}, which no expected call has",
-            key="ignore_arguments",
-            cure=advice,
-        )
+    refuse_unknown(options, "ignore_arguments", sorted(ignored), names)
 
     return ToolCallMetric(
         name=options.metric,

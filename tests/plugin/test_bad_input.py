@@ -94,14 +94,6 @@ def test_a_metric_that_nothing_can_score_on_is_no_pass(project: Project) -> None
     assert stopped(gate, "fail", called=True)["name"] == "weak_baseline"
 
 
-def test_an_expected_output_that_does_not_suit_the_metric_is_named_by_its_place(
-    project: Project,
-) -> None:
-    project.test_set(60, expected=lambda i: i if i == 42 else ["a"])
-    finding = stopped(project.judge(metric="labels_f1"), called=True)
-    mentions(finding, "test.jsonl:43: labels_f1", "expects 42")
-
-
 HOOKS = {
     "return [1]": "",
     "return {3: 3}": "unknown metric",

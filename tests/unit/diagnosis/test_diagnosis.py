@@ -26,7 +26,9 @@ def made(expected, name="accuracy", *, custom=None, **options):
     """Return a metric for these expected outputs."""
     spec = MetricSpec(name, options, Source("marker", "marker", Path()))
     texts = [item if isinstance(item, str) else json.dumps(item) for item in expected]
-    return build_metric(spec, labels=sorted(set(texts)), custom=custom or {})
+    examples = [Example(f"t{i}", f"question {i}", text) for i, text in enumerate(texts)]
+    labels = sorted(set(texts))
+    return build_metric(spec, labels=labels, custom=custom or {}, examples=examples)
 
 
 def scored(metric, expected, *repeats):
