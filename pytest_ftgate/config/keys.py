@@ -271,7 +271,6 @@ class Keys(Placeable, BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
     one_at_most: ClassVar[tuple[tuple[str, str], ...]] = ()
-    exactly_one: ClassVar[tuple[tuple[str, str], ...]] = ()
     _place: Source = pydantic.PrivateAttr(default_factory=lambda: BUILT_IN)
     _sources: Mapping[str, Source] = pydantic.PrivateAttr(
         default_factory=lambda: MappingProxyType({})
@@ -337,13 +336,10 @@ class Keys(Placeable, BaseModel):
 
     @classmethod
     def _unpaired(cls, values: Mapping[Any, Any]) -> Iterator[tuple[KeyPath, str]]:
-        """Yield keys that must not be written together, or of which one is required."""
-        for first, second in (*cls.one_at_most, *cls.exactly_one):
+        """Yield keys that must not be written together."""
+        for first, second in cls.one_at_most:
             if first in values and second in values:
                 yield (second,), f"{first} and {second} are both set: keep one"
-        for first, second in cls.exactly_one:
-            if first not in values and second not in values:
-                yield (first,), MISSING
 
     @classmethod
     def _objection(cls, key: Any, value: Any) -> str | None:

@@ -6,11 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    TypeAdapter,
+    ValidationInfo,
+    model_validator,
+)
 
 from pytest_ftgate.config import models
 from pytest_ftgate.config.keys import (
     BUILT_IN,
+    MISSING,
     At,
     Keys,
     Listed,
@@ -26,8 +35,9 @@ from pytest_ftgate.config.keys import (
     reading_of,
     refusal,
     refusals,
+    refused_key,
 )
-from pytest_ftgate.text import FARTHEST, got
+from pytest_ftgate.text import got
 
 _PATH = {
     "format": "json_schema",
@@ -68,8 +78,6 @@ class MetricKeys(OpenKeys):
 def _ends(values: tuple[float, ...]) -> tuple[float, ...]:
     if len(values) != 2 or values[0] >= values[1]:
         raise refusal("must be the lowest and the highest score, such as [1, 5]")
-    if max(map(abs, values)) > FARTHEST:
-        raise refusal(f"must be between {-FARTHEST:g} and {FARTHEST:g}, such as [1, 5]")
     return values
 
 
@@ -89,7 +97,7 @@ class CalibrationKeys(Keys):
 
 
 class _JudgeKeys(Keys):
-    exactly_one = (("rubric", "rubric_file"),)
+    one_at_most = (("rubric", "rubric_file"),)
     name: str
     judge: models.ModelValue = Field(description="The model that judges.")
     rubric: Text = optional(
@@ -99,6 +107,12 @@ class _JudgeKeys(Keys):
     calibration: CalibrationKeys = optional(
         "Items judged by people, on which the judge must agree with them first."
     )
+
+    @model_validator(mode="after")
+    def _has_rubric(self) -> "_JudgeKeys":
+        if self.rubric is None and self.rubric_file is None:
+            raise refused_key("rubric", MISSING)
+        return self
 
 
 class RubricKeys(_JudgeKeys):

@@ -2,10 +2,9 @@
 
 import os
 import re
-from collections.abc import Collection
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field
 
 from pytest_ftgate.config.keys import (
     AboveZero,
@@ -19,7 +18,6 @@ from pytest_ftgate.config.keys import (
     Text,
     matching,
     optional,
-    refused_key,
 )
 
 PUBLIC_ENDPOINT = "https://api.openai.com/v1"
@@ -61,15 +59,6 @@ COUNTS = ("few_shot", "retrieval", "latency_sample")
 
 PER_TOKEN = ("input_per_1m", "output_per_1m", "cached_input_per_1m")
 
-
-def mixed(keys: Collection[str]) -> str | None:
-    """Return why these keys must not be set together in one price; None if they may."""
-    per_token = [key for key in PER_TOKEN if key in keys]
-    if "gpu_hour_usd" not in keys or not per_token:
-        return None
-    return f"sets both gpu_hour_usd (price of a machine) and {per_token[0]} (price of tokens)"
-
-
 _NAME_OF_VARIABLE = matching(
     "^[A-Za-z_][A-Za-z0-9_]*$",
     "the name of an environment variable, such as OPENAI_API_KEY, never the key itself",
@@ -97,6 +86,7 @@ class Price(Keys):
     """The price of the model's tokens, or of the machine that it runs on."""
 
     model_config = ConfigDict(json_schema_extra={"not": {"anyOf": _MIXED}})
+    one_at_most = tuple(("gpu_hour_usd", key) for key in PER_TOKEN)
 
     input_per_1m: Amount = optional("US dollars per million input tokens.")
     output_per_1m: Amount = optional("US dollars per million output tokens.")
@@ -105,13 +95,6 @@ class Price(Keys):
         "US dollars per hour for the machine that serves a model of your own; the cost is spread "
         "over its calls."
     )
-
-    @model_validator(mode="after")
-    def _one_way_to_pay(self) -> "Price":
-        flaw = mixed(self.model_fields_set)
-        if flaw is not None:
-            raise refused_key("gpu_hour_usd", f"the price {flaw}: keep one of them")
-        return self
 
 
 _SYSTEM: Any = optional("The system message; it replaces any in the data.")

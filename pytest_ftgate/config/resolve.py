@@ -321,11 +321,8 @@ def _check_agreement(config: GateKeys) -> None:
     is_open = config.sources["baselines"] == LEFT_OPEN
     if name in config.baselines or is_open:
         return
-    if name in config.standards:
-        what = f"the baseline {name!r} has no model yet, so no candidate can agree with it"
-        raise ConfigError(what, where=where, cure="Write its model, or remove agreement.")
     roles = list(config.baselines)
-    what = f"{name!r} is not a baseline of this gate{suggestion(name, roles)}"
+    what = f"{name!r} is no baseline with a model{suggestion(name, roles)}"
     raise ConfigError(what, where=where, cure=f"Name one of its baselines: {listed(roles)}.")
 
 

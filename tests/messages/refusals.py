@@ -186,7 +186,7 @@ KEYS = {  # what stands in place of a line's key or value
             *("rubric: a", "judge: tuned", "judge: tuned, rubric: a, rubric_file: x", "judge: tund, rubric: a"),
             *("judge: [tuned, 'openai:b'], rubric: a", "judge: {model: tuned}, rubric: a"),
             *(f"judge: tuned, rubric: a, {line}" for line in (
-                *("scales: [1, 5]", "scale: [5, 1]", "scale: [-1.0e308, 1.0e308]", "scale: [1, 3, 5]", "api_key: sk-1"),
+                *("scales: [1, 5]", "scale: [5, 1]", "scale: [1, 3, 5]", "api_key: sk-1"),
                 *("calibration: {path: x}", "calibration: {path: x, min_kappa: 0}"),
                 "calibration: {path: x, min_kappa: 2}",
             )),

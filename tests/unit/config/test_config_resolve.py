@@ -483,7 +483,7 @@ NO_MODEL = {"champion": {"model": None, "max_drop": 0.02}}
         (
             {"agreement": {"with": "live", "min": 0.9}},
             "agreement.with",
-            "is not a baseline of this gate",
+            "is no baseline with a model",
         ),
         (
             {
@@ -492,7 +492,7 @@ NO_MODEL = {"champion": {"model": None, "max_drop": 0.02}}
                 "agreement": {"with": "champion", "min": 0.9},
             },
             "agreement.with",
-            "has no model yet",
+            "is no baseline with a model",
         ),
         (
             {
