@@ -171,7 +171,7 @@ def with_fixture(project: Project, fixture: str) -> None:
 
 def test_a_marker_without_keys_has_a_place(green: Project) -> None:
     green.file("test_gate.py", "import pytest\n@pytest.mark.ftgate\ndef test_gate(): pass\n")
-    mentions(stopped(green.gate()), "test_gate.py:2", "test_set", "under defaults in ftgate.yaml")
+    mentions(stopped(green.gate()), "test_gate.py:2", "test_set", "gate file")
 
 
 def test_a_fixture_that_takes_the_input_is_an_error(project: Project) -> None:
