@@ -214,25 +214,13 @@ class Attempt:
             )
             yield self._check("fail", message, advice)
 
-    def check(self, shown: Shown | None) -> Iterator[Check]:
+    def check(self) -> Iterator[Check]:
         """Check which attempt the answers are, once they are known."""
         yield from self.check_number()
 
         facts = self.facts
-        if facts is None or facts.number > facts.most:
-            return
-
-        message = str(facts)
-        if shown is not None and len(shown.test):
-            message += f"; {plural(len(shown.test), 'example')} may be shown and do not count"
-        yield self._check("pass", message)
-
-        if self.config.evidence == "observed":
-            message = "evidence: observed has no level, "
-            message += "so max_attempts only limits the number of attempts"
-            source = str(self.config.sources["evidence"])
-            advice = "Set evidence: significant."
-            yield Check("attempts", "warning", message, source=source, advice=advice)
+        if facts is not None and facts.number <= facts.most:
+            yield self._check("pass", str(facts))
 
     def _check(
         self, status: Literal["pass", "fail"], message: str, advice: str | None = None

@@ -217,9 +217,7 @@ def _add_attempt(gate: Context, attempt: attempts.Attempt, services: Services) -
     parts = gate.parts.at(attempt.levelled.confidence)
     gate = replace(gate, config=attempt.levelled, attempt=attempt, parts=parts)
     gate = gate.with_facts(attempt=attempt.facts)
-    return gate.with_checks(
-        [*attempt.check(gate.shown), *attempt.check_last(services.stores.notes)]
-    )
+    return gate.with_checks([*attempt.check(), *attempt.check_last(services.stores.notes)])
 
 
 def _keep_attempt(gate: Context, services: Services) -> Context:

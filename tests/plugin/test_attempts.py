@@ -129,12 +129,6 @@ def test_more_examples_are_another_attempt(http: EndpointProject) -> None:
     assert http.judge(refresh=True, max_attempts=2)["attempt"]["number"] == 2
 
 
-def test_evidence_without_a_level_is_said(project: Project) -> None:
-    finding = check(passed(project.judge(evidence="observed")), "attempts")
-    assert finding["status"] == "warning"
-    mentions(finding, "level", "evidence: significant")
-
-
 @pytest.mark.parametrize("role", ["candidate", "baseline"])
 @pytest.mark.parametrize("limit", [2, None])
 def test_other_answers_of_either_model_are_another_attempt(
