@@ -8,7 +8,7 @@ from math import floor
 
 from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.config import ModelSpec
-from pytest_ftgate.result import Check
+from pytest_ftgate.result import Check, called
 from pytest_ftgate.runs.mistakes import diagnose
 from pytest_ftgate.text import plural
 
@@ -21,34 +21,23 @@ _RAG = (
 _MOST_OF_THE_GAP = 0.8
 """The share of the gap between prompt and candidate from which examples may be enough."""
 _DECIMALS = 12
-_WAYS = {
-    "few_shot": ("few-shot with {}", "with {} in it"),
-    "retrieval": ("retrieval of {}", "with the {} most similar to each question"),
-}
-"""The name of each way to show examples, and the description of a prompt that does so."""
 
 
 def check_examples(gate: Context) -> Iterator[Check]:
     """Warn where examples bring most of the candidate's gain over the same model's prompt alone."""
-    config = gate.config
+    baselines = gate.config.decisive
     values = {}
     for role, measured in gate.scored.items():
-        if measured.facts.value is not None:
-            values[role] = gate.deciding.sign * measured.facts.value
-    ways = {}
-    for role, spec in config.decisive.items():
-        way = _way(spec)
-        if role in values and way is not None:
-            ways[role] = way
-    if not ways:
+        values[role] = gate.deciding.sign * measured.scores[gate.deciding.name].value
+    with_examples = [role for role, spec in baselines.items() if _shows_examples(spec)]
+    if not with_examples:
         return
 
     # the best examples are held against the same model without any
-    best = max(ways, key=values.__getitem__)
-    model = config.baselines[best].spelling
+    best = max(with_examples, key=values.__getitem__)
     prompts = []
-    for role, spec in config.decisive.items():
-        if role in values and role not in ways and spec.spelling == model:
+    for role, spec in baselines.items():
+        if role not in with_examples and spec.spelling == baselines[best].spelling:
             prompts.append(values[role])
     if not prompts:
         return
@@ -59,23 +48,16 @@ def check_examples(gate: Context) -> Iterator[Check]:
     if closed < _MOST_OF_THE_GAP:
         return
 
-    name, prompt = ways[best]
-    share = f"{floor(100 * closed)} %" if closed < 1 else "all"
-    message = f"{name} closes {share} of the gap between the prompt and the candidate, so it may "
-    message += "be enough"
-    advice = f"Keep the prompt {prompt}, unless the rest of the gain is worth training, hosting "
-    advice += "and retraining a model: examples in a prompt can be edited."
-    source = str(config.baselines[best].source)
+    message = f"{called(best)} closes {floor(100 * closed)} % of the gap between the prompt and "
+    message += "the candidate, so its examples may be enough"
+    advice = "Keep the prompt with examples, unless the rest of the gain is worth training and "
+    advice += "hosting a model: examples in a prompt can be edited."
+    source = str(baselines[best].source)
     yield Check("alternatives", "warning", message, closed, _MOST_OF_THE_GAP, source, advice)
 
 
-def _way(spec: ModelSpec) -> tuple[str, str] | None:
-    """Return the name and the description of how a model is shown examples; None if it is not."""
-    for key, (name, prompt) in _WAYS.items():
-        if key in spec.options:
-            examples = plural(spec.options[key], "example")
-            return name.format(examples), prompt.format(examples)
-    return None
+def _shows_examples(spec: ModelSpec) -> bool:
+    return bool(spec.options.get("few_shot") or spec.options.get("retrieval"))
 
 
 def diagnosis(gate: Context) -> Found:

@@ -1,4 +1,4 @@
-"""The rules of judges, which should be calibrated, and of raters, who should not be few."""
+"""The rule of raters, who should not be few."""
 
 from collections.abc import Iterator
 
@@ -6,22 +6,6 @@ from pytest_ftgate.checks.context import Context
 from pytest_ftgate.metrics import judged
 from pytest_ftgate.result import Check
 from pytest_ftgate.statistics import evidence
-
-
-def check(gate: Context) -> Iterator[Check]:
-    """Note which judges are not calibrated with human labels."""
-    if gate.judging is None:
-        return
-
-    for judge in gate.judging.judges.values():
-        if judge.items:
-            continue
-        name = judge.metric.judge.name
-        message = f"the judge {name} is not calibrated against human labels; "
-        message += "LLM judges are biased and can be manipulated"
-        source = judge.metric.source
-        advice = "Add at least 20 items judged by people: calibration: {path: ..., min_kappa: 0.6}."
-        yield Check("evidence", "note", message, source=source, advice=advice)
 
 
 def check_raters(gate: Context) -> Iterator[Check]:

@@ -56,26 +56,20 @@ def _power(gate: Context, best: Scored) -> Check:
     """
     prediction = gate.config.prediction
     standard = gate.config.standard_of(gate.best)
+    gain = 2 * standard.gain
+    source = gate.source(standard.path)
+    basis = "twice the margin"
     if prediction is not None:
         gain = expected_gain(prediction, gate.deciding)
         source = str(prediction.source)
         basis = "the hypothesis"
-        suggestion = ""
-    else:
-        gain = 2 * standard.gain
-        source = gate.source(standard.path)
-        basis = "twice the margin"
-        suggestion = "State the expected gain: hypothesis: {from: ..., to: ...}."
 
-    if gain == 0:
-        message = "the power is unknown: no expected gain is stated"
-        return Check("power", "note", message, source=source, advice=suggestion or None)
     expected = f"a gain of {show_amount(gain, share=gate.share)} ({basis})"
     candidate = prospects.improved(best, gain)
     chances = prospects.chances_of_gain(gate, gate.best, gain, best, broken=0.0)
-    if candidate is None or chances is None:
-        message = f"the power is unknown: {expected} is more than this baseline leaves room for"
-        return Check("power", "note", message, source=source, advice=suggestion or None)
+    # There may be less to gain, or nothing is expected.
+    if not gain or candidate is None or chances is None:
+        return Check("power", "note", f"the power is unknown for {expected}", source=source)
 
     n = len(gate.test)
     power = f"{100 * chances.passed:.0f} % power"
@@ -92,8 +86,10 @@ def _power(gate: Context, best: Scored) -> Check:
     if needed is not None:
         more_examples = plural(max(needed - n, 1), "more test example")
         advice = f"Label {more_examples}: about {needed:,} in all give 80 % power."
-    status: Status = "warning" if prediction is None else "inconclusive"
-    advice = f"{advice} {suggestion}".rstrip()
+    status: Status = "inconclusive"
+    if prediction is None:
+        status = "warning"
+        advice += " State the expected gain: hypothesis: {from: ..., to: ...}."
     return Check("power", status, message, observed, FEWEST_CHANCES, source, advice)
 
 

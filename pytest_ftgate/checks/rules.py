@@ -63,7 +63,6 @@ RULES: tuple[Rule, ...] = (
     Rule("free", thresholds.check_free, "accept"),
     Rule("free", baseline_quality.check),
     Rule("free", thresholds.check_sampled, "accept"),
-    Rule("free", judging.check),
     Rule("free", losses.check_free),
     Rule("answered", lambda gate: answers.complete_checks(gate.measured, gate.forgiven)),
     Rule("answered", answers.check_retries),

@@ -1,7 +1,6 @@
 """The rules for the size and the format of the test set, and for what it can show."""
 
 from collections.abc import Iterator
-from functools import partial
 
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.result import Check, Status
@@ -58,13 +57,13 @@ def _few_examples(gate: Context, n: int) -> Check:
     config = gate.config
     standards = map(config.standard_of, config.decisive)
     strictest = max(standards, key=lambda standard: standard.gain)
-    fewest = partial(fewest_wins, n, confidence=config.confidence, evidence=config.evidence)
-    wins = fewest(margin=strictest.gain)
-    # the key that asks for the most is the one to change
-    decided_by = strictest.path
-    if wins == fewest(margin=0.0):
-        decided_by = "evidence"
-    source = gate.source(decided_by)
+    wins = fewest_wins(
+        n,
+        margin=strictest.gain,
+        confidence=config.confidence,
+        evidence=config.evidence,
+    )
+    source = gate.source(strictest.path)
 
     examples = plural(n, "example")
     if wins is not None:
@@ -78,14 +77,12 @@ def _few_examples(gate: Context, n: int) -> Check:
 def _few_groups(gate: Context, n_groups: int, counted: int) -> Check:
     """Refuse too few groups of examples: they do not generalise to other groups."""
     message = f"{plural(n_groups, 'group')} of test examples"
-    advice = "Add test examples of new groups"
     if counted != n_groups:
         message += f" of unequal sizes, which count as {counted}"
-        advice += ", or remove some from the largest group"
     message += f" ({MIN_GROUPS} required)"
     if gate.audit.test_near_rows:
         message += "; near duplicates count as one group"
-    advice += "; more of the same groups do not help."
+    advice = "Add test examples of new groups; more of the same groups do not help."
     source = gate.source("test_set")
     return Check("min_wins", "inconclusive", message, counted, MIN_GROUPS, source, advice)
 

@@ -22,12 +22,6 @@ RUN_METRICS = {
 LATENCIES = ("latency_p50_s", "latency_p95_s")
 _P95 = "latency_p95_s"
 _SHARE = 0.95
-_NAMES = {
-    "latency_p50_s": "p50 latency",
-    "latency_p95_s": "p95 latency",
-    "cost_usd": "cost",
-    "error_rate": "error rate",
-}
 _UNREPORTED = Unknown("", "The model does not report what is needed to measure it.")
 _LOOK = (
     "Look at the examples that the candidate still gets wrong, and add or correct similar "
@@ -78,11 +72,8 @@ def _few_latencies(gate: Context, n: int) -> Check | None:
     if limits is None or limits.max is None or n >= needed:
         return None
 
-    subject = f"{n:,} latencies show"
-    if n == 1:
-        subject = "1 latency shows"
-    message = f"{subject} no p95 at {show_percent(confidence)} confidence: "
-    message += f"{needed:,} are needed, all of them within the limit"
+    message = f"a p95 at {show_percent(confidence)} confidence needs {needed:,} latencies, "
+    message += f"all of them within the limit, and there are {n:,}"
     advice = (
         f"Set latency_sample: {needed} or more, with as many test examples; or limit latency_p50_s."
     )
@@ -145,7 +136,7 @@ def _check(gate: Context, name: str, model: ModelResult) -> Check:
     return Check(
         f"thresholds.{name}",
         status,
-        f"candidate {_NAMES.get(name, name)} {measured} ({', '.join(requirements)}){reason}",
+        f"candidate {name} {measured} ({', '.join(requirements)}){reason}",
         observed=value,
         required=next(iter(limits.ends.values())),
         source=str(limits.source),

@@ -111,7 +111,7 @@ def test_an_alternative_that_closes_most_of_the_gap(
         ("warning", pytest.approx(closed, abs=1e-12), 0.8)
     ] * (closed is not None)
     for warning in findings:
-        mentions(warning, "few-shot", f"{int(100 * (closed or 0))} %")
+        mentions(warning, "few_shot", f"{int(100 * (closed or 0))} %")
 
 
 def extended(project: EndpointProject, models: dict[str, Any], **changes: Any) -> dict[str, Any]:
