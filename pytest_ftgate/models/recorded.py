@@ -189,15 +189,16 @@ class RecordedModel(protocol.BuiltModel):
         if row is None:
             raise self._no_answer(example, repeat)
 
-        where = Where(self.path, row.line)
         if row.input_sha256 is not None:
-            _check_input(example, (row.input_sha256,), where)
+            _check_input(example, (row.input_sha256,), Where(self.path, row.line))
         if row.prediction.completion is not None:
             return row.prediction
+
         message = f'the recording with id "{excerpt(example.id)}" holds no answer'
         if row.failure is not None:
             message = f'the recorded call with id "{excerpt(example.id)}" failed'
         advice = "record the example again"
+        where = Where(self.path, row.line)
         raise ModelError(message, where=where, evidence=row.failure, cure=advice)
 
     def _no_answer(self, example: Example, repeat: int) -> ModelError:
