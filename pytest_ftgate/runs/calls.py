@@ -270,7 +270,7 @@ class Caller:
 
         latency_s: float | None = clock.perf_counter() - begun
         busy_s = self._settle(reserved, answers)
-        if model.batch_size > 1 or model.verified is not None:
+        if model.batch_size > 1:
             # the time of one answer is unknown
             latency_s = None
 

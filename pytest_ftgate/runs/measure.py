@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from itertools import zip_longest
 from statistics import median
 from typing import Any
 
@@ -113,10 +112,9 @@ def _seconds(run: Run, *, forgiven: bool) -> tuple[float | None, ...]:
     """
     longest_s = None if run.model.verified is not None else run.model.timeout_s
     seconds = []
-    # The questions to a judge are not asked equally often.
-    for repeats in zip_longest(*run.predictions):
+    for repeats in zip(*run.predictions, strict=True):
         latencies = []
-        for prediction in filter(None, repeats):
+        for prediction in repeats:
             if prediction.completion is not None:
                 latencies.append(prediction.latency_s)
             elif forgiven:
