@@ -231,9 +231,9 @@ def asked(http: EndpointProject, model: str) -> int:
     ("reply", "keys", "fragments", "calls"),
     [
         (error(401, "invalid_api_key"), {}, ["401", "Set OPENAI_API_KEY"], FEW),
-        (error(404), {}, ["404", "/v1/chat/completions", "'ft'", "base_url", "ftgate.yaml:3"], FEW),
+        (error(404), {}, ["404", "'ft'", "base_url", "ftgate.yaml:3"], FEW),
         (error(429, "insufficient_quota"), {}, ["429", "quota"], FEW),
-        (Reply(status=400, body=REFUSED), {}, ["400", "param temperature"], FEW),
+        (Reply(status=400, body=REFUSED), {}, ["400", "Unsupported value"], FEW),
         (Reply(body={"choices": []}), {"concurrency": 1}, ["not a chat completion"], [5]),
     ],
 )
