@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_ftgate.data.lines import read_text
 from pytest_ftgate.data.strict_json import parse_json
-from pytest_ftgate.errors import ConfigError, DataError, shown_path
+from pytest_ftgate.errors import ConfigError, DataError, MetricError, shown_path
 from pytest_ftgate.metrics.json_differences import shown_place
 from pytest_ftgate.metrics.options import Options, needed, within_limit, without_fence
 from pytest_ftgate.metrics.protocol import (
@@ -115,9 +115,13 @@ _KEY = "json_schema"
 def first_error(validator: Any, value: Any) -> str | None:
     """Return the most relevant error of a value; None if it is valid."""
     from jsonschema.exceptions import best_match
+    from referencing.exceptions import Unresolvable
 
     try:
         error = best_match(validator.iter_errors(value))
+    except Unresolvable as unresolvable:
+        # a reference in a part of the schema that is no subschema, such as an own keyword
+        raise MetricError(f"json_schema: {unresolvable}") from unresolvable
     except (RecursionError, ArithmeticError):
         return "nested too deeply, or a number that is too large"
     return None if error is None else f"{shown_place(error.absolute_path)}: {error.message}"

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import jsonschema
 import pytest
-from building import build, refusal
+from building import build, failure, refusal
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -132,6 +132,11 @@ def test_a_schema_holds_where_jsonschema_says_so(value):
     )
     valid = validator.is_valid(parse_json(json.dumps(value)))
     assert (why(json.dumps(value), json_schema=SCHEMA) is None) is valid
+
+
+def test_a_reference_that_only_an_answer_reaches_is_an_error_of_the_metric():
+    own = {"$ref": "#/own", "own": {"$ref": "https://example.org/a.json"}}
+    assert "example.org" in failure(build("format", (), json_schema=own), ["x"], ["{}"]).what
 
 
 @pytest.mark.parametrize(
