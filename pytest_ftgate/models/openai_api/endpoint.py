@@ -313,10 +313,13 @@ def read_refusal(
     if status == 400 and codes & _FILTER_CODES:
         return Completion("", finish="filtered")
 
+    message = facts.get("message", error)
+    if isinstance(facts.get("param"), str):
+        message = f"{message} (param {facts['param']})"
     refusal = _refusal(status, codes, endpoint, headers)
     raise endpoint.error(
         f"HTTP {status}: {refusal.problem}",
-        answer=facts.get("message", error),
+        answer=message,
         cure=refusal.advice,
         **refusal.facts,
     )
