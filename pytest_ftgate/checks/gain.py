@@ -138,24 +138,18 @@ def _target(gate: Context, margin: float) -> float | None:
 
 def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
     """Check the lower bound, and say what it leaves open: no gain, or one below the margin."""
-    share = gate.share
     margin = gate.config.standard_of(role).gain
     required = gate.requirement("evidence", required=_target(gate, margin))
-    confidence = show_percent(gate.config.confidence)
-    if comparison.lower_bound is None:
-        note = comparison.note or "the method gives none"
-        message = f"the gain over {opponent(role)} has no lower bound: {note}"
+    bound = bound_in_words(comparison, gate.config.confidence, share=gate.share)
+    gain = f"{_gained(gate, role, comparison)} {gate.deciding.name}"
+    basis = f"({plural(comparison.n or 0, 'example')}): {bound}"
+    if not margin or comparison.reaches_margin:
+        message = f"{bound}{_over(role)}"
+    elif gate.config.evidence == "significant" and not comparison.shown:
+        message = f"{gain} could be chance {basis}"
     else:
-        bound = f"{confidence} lower bound {show_difference(comparison.lower_bound, share=share)}"
-        gain = f"{_gained(gate, role, comparison)} {gate.deciding.name}"
-        basis = f"({plural(comparison.n or 0, 'example')}): {bound}"
-        if not margin or comparison.reaches_margin:
-            message = f"{bound}{_over(role)}"
-        elif gate.config.evidence == "significant" and not comparison.shown:
-            message = f"{gain} could be chance {basis}"
-        else:
-            unproven = f"the margin of {show_amount(margin, share=share)} is not proven"
-            message = f"{gain}: {unproven} {basis}"
+        unproven = f"the margin of {show_amount(margin, share=gate.share)} is not proven"
+        message = f"{gain}: {unproven} {basis}"
 
     observed = comparison.lower_bound
     if comparison.shown:
@@ -208,18 +202,23 @@ def max_drop_check(gate: Context, role: str, comparison: Comparison) -> Check:
         message = f"{measured} ({limit})"
         return Check("max_drop", "fail", message, comparison.gain, **required, advice=cure)
 
-    status = comparison.status
-    lower = comparison.lower_bound
-    bound = f"{show_percent(gate.config.confidence)} lower bound"
-    if lower is None:
-        message = f"{measured}, no {bound} ({limit}): {comparison.note or 'the method gives none'}"
-        return Check("max_drop", status, message, **required, advice=_UNBOUNDED)
-
-    message = f"{measured}, {bound} {show_difference(lower, share=gate.share)} ({limit})"
+    bound = bound_in_words(comparison, gate.config.confidence, share=gate.share)
     advice = None
-    if not comparison.shown:
+    if comparison.lower_bound is None:
+        advice = _UNBOUNDED
+    elif not comparison.shown:
         advice = examples_advice(comparison, "is better", "test example")
-    return Check("max_drop", status, message, lower, **required, advice=advice)
+    message = f"{measured}, {bound} ({limit})"
+    observed = comparison.lower_bound
+    return Check("max_drop", comparison.status, message, observed, **required, advice=advice)
+
+
+def bound_in_words(compared: Comparison, confidence: float, *, share: bool) -> str:
+    """Return the lower bound of a gain in words: ``95 % lower bound +13.6 points``."""
+    bound = f"{show_percent(confidence)} lower bound"
+    if compared.lower_bound is None:
+        return f"no {bound}: {compared.note or 'the method gives none'}"
+    return f"{bound} {show_difference(compared.lower_bound, share=share)}"
 
 
 def drop_limit(max_drop: float, *, share: bool) -> str:

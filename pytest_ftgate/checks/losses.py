@@ -6,7 +6,7 @@ from typing import Any
 
 from pytest_ftgate.checks.answers import complete_checks
 from pytest_ftgate.checks.context import Context, Found
-from pytest_ftgate.checks.gain import drop_limit, examples_advice
+from pytest_ftgate.checks.gain import bound_in_words, drop_limit, examples_advice
 from pytest_ftgate.checks.parts import Guard, Slice, Tolerance, margin_of, size_of
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.metrics import Scored
@@ -277,11 +277,7 @@ def _guard_check(gate: Context, guard: Guard, result: PartResult) -> Check:
     share = guard.metric.share
     baseline = show_value(result.baseline, share=share)
     candidate = show_value(result.candidate, share=share)
-    bound = f"no bound: {result.note or 'the method gives none'}"
-    if result.lower_bound is not None:
-        confidence = show_percent(guard.tolerance.confidence)
-        bound = f"{confidence} lower bound {show_difference(result.lower_bound, share=share)}"
-
+    bound = bound_in_words(result, guard.tolerance.confidence, share=share)
     message = f"{guard.metric.name} {show_difference(result.gain, share=share)} "
     message += f"({baseline}{_of_role(result.against)} to {candidate}), "
     message += f"{drop_limit(guard.spec.max_drop, share=share)}; {bound}"
