@@ -141,7 +141,10 @@ class Base:
         head, _, content = answer.partition(b"\n")
         if re.fullmatch(rb"[0-9a-f]+ blob \d+", head):
             return content.removesuffix(b"\n")
-        if head.endswith(b" missing") and os.fspath(path) not in self.files:
+
+        # Behind a link to a folder there may be another folder, or nothing.
+        is_broken_link = re.match(rb"(symlink|dangling|loop) \d+$", head)
+        if not is_broken_link and os.fspath(path) not in self.files:
             return None
         text = "its object is missing, or it was a link to a file that git does not have"
         raise HistoryError(f"{name}: {text}")

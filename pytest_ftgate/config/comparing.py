@@ -109,6 +109,8 @@ class _Comparison:
         for role, model in self.reference.baselines.items():
             value = _value_of(model)
             roles = [name for name, spec in gate.baselines.items() if _value_of(spec) == value]
+
+            # A baseline may have been renamed, as baseline is once there are several.
             role_now = role
             if roles and role not in roles:
                 role_now = roles[0]

@@ -103,10 +103,13 @@ def _read_data(value: Any, info: ValidationInfo) -> DataKeys:
         raise refusal(f"must be {forms}, {got(value, ())}")
 
     rows = written.get("path")
+    # A file, or something that the keys themselves refuse.
     if not (reading.objects and _holds_rows(rows)):
         return DataKeys.model_validate(written, context=reading)
     if "format" in written:
         raise refused_key("format", "is for files, and the path is an object: remove this key")
+
+    # The other keys are validated beside a stand-in for the objects.
     keys = DataKeys.model_validate({**written, "path": "objects"}, context=reading)
     keys._rows = rows
     return keys

@@ -211,6 +211,7 @@ def _read_policy(written: str, file: Path, where: Where, read: Callable[[Path], 
         text = f"cannot read the policy {cut(written)}: {getattr(error, 'strerror', error)}"
         raise ConfigError(text, where=where, cure=_POLICY) from None
 
+    # A path below the folder of an installed package tells nobody where the policy comes from.
     shown = written if is_packaged else shown_path(path)
     policy = _Written(path, shown, yaml_nodes.read_yaml(path, content))
     policy.read(PolicyKeys)

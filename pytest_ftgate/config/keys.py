@@ -230,6 +230,7 @@ def _text(line: ErrorDetails, path: KeyPath) -> str:
     if kind == "string_pattern_mismatch":
         return PATTERNS[context["pattern"]]
     if kind == "literal_error":
+        # pydantic has them in this form alone: 'fail', 'warn' or 'ignore'
         choices = context["expected"].replace("'", "")
         names = choices.replace(" or ", ", ").split(", ")
         meant = suggestion(value, names) if isinstance(value, str) else ""

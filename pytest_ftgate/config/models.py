@@ -81,6 +81,8 @@ class ModelSpec(Placeable):
         for key, value in self.options.items():
             if key not in model_keys.NOT_IDENTIFYING:
                 keys[key] = value
+
+        # The function of a marker is one of the keys, too.
         return self.provider, keys
 
     def placed(self, source_at: At, name: str | None = None) -> ModelSpec:
@@ -181,6 +183,8 @@ def _extended(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
         names = f"; the names under models are: {listed(sorted(reading.models))}"
         meant = suggestion(name, reading.models, names) if isinstance(name, str) else ""
         raise refused_key("extends", text + meant)
+
+    # What is wrong with an inherited key is told here and where it is written.
     return _from_mapping(_inherited(name, changes, reading, ()), reading)
 
 

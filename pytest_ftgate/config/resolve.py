@@ -79,6 +79,7 @@ def resolve_gate(
     values = _nearest(layers, file.models if file else {})
     missing = _missing_keys(values)
     if missing:
+        # What is written in a marker alone has no place in the gate file.
         where = named_at
         if file is not None and gate is not None:
             where = file.where(("gates", gate))

@@ -67,6 +67,7 @@ def read_yaml(path: Path, content: bytes | None = None) -> Node:
     """
     text = _text_of(path, content)
     root = _parsed(text, shown_path(path))
+    # An empty file has no root, and one of comments alone neither.
     if root is None or not isinstance(root.value, dict):
         text = "must be a mapping that begins with version: 1"
         raise ConfigError(text, where=Where(shown_path(path)))
