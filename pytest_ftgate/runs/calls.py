@@ -102,6 +102,8 @@ class Caller:
         self._outage = Outage(questions.progress.stored)
         self._busy = BusyTime(clock.perf_counter)
         self._answers = 0
+        # answers that are not stored yet
+        self._arrived: list[Prediction] = []
 
     def ready(self) -> None:
         """Raise the fatal :class:`ModelError` of a model that cannot be called, or a StoreError."""
@@ -182,7 +184,7 @@ class Caller:
             attempts += 1
             answers_before = self._answers
             outcomes = await self._call(questions)
-            self._keep(outcomes, retries=attempts - 1)
+            await self._keep(outcomes, retries=attempts - 1)
 
             again = []
             pause_s = 0.0
@@ -205,7 +207,7 @@ class Caller:
             if questions:
                 await asyncio.sleep(pause_s)
 
-    def _keep(self, outcomes: Sequence[_Outcome], *, retries: int) -> None:
+    async def _keep(self, outcomes: Sequence[_Outcome], *, retries: int) -> None:
         """Record and store the answers among the outcomes of a call."""
         answered: list[Prediction] = []
         for outcome in outcomes:
@@ -216,7 +218,19 @@ class Caller:
             self._answers += len(answered)
             self._outage.over()
             self.questions.answered(answered)
-            self.store.put(answered)
+            self._arrived += answered
+            try:
+                # what arrives in the same turn of the loop is written in one transaction
+                await asyncio.sleep(0)
+            finally:
+                self._write()
+
+    def _write(self) -> None:
+        """Store the answers that have arrived."""
+        arrived = self._arrived
+        self._arrived = []
+        if arrived:
+            self.store.put(arrived)
 
     def _judged(self, key: str, error: ModelError, failures: int) -> tuple[bool, ModelError]:
         """Return whether a question is given up after so many failures, and the error.

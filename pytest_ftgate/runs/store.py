@@ -36,9 +36,9 @@ _ROOM_TESTED = 100_000  # bytes that are written, and deleted, to see whether th
 _APPLICATION = 0x66746731
 _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS predictions
-    (key TEXT PRIMARY KEY, value TEXT NOT NULL, created_at REAL NOT NULL)""",
+    (key TEXT PRIMARY KEY, value TEXT NOT NULL, created_at REAL NOT NULL) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS claims
-    (key TEXT PRIMARY KEY, owner TEXT NOT NULL, renewed_at REAL NOT NULL)""",
+    (key TEXT PRIMARY KEY, owner TEXT NOT NULL, renewed_at REAL NOT NULL) WITHOUT ROWID""",
     "CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT NOT NULL)",
     # Write even if nothing changes: this detects a file that only looks writable before a call is
     # paid.
