@@ -400,16 +400,20 @@ def compare_labels(
     if rows < trained.unlabeled + tested.unlabeled or not are_labels(distinct, rows):
         return Labels()
 
-    missing = sorted(distinct - trained.counts.keys())
-    only_in_test = {label: tested.firsts[label] for label in missing}
+    only_in_test = {}
+    for label in sorted(distinct - trained.counts.keys()):
+        only_in_test[label] = tested.firsts[label]
     if len(trained.counts) > max(2, trained.labeled // HARDLY):
         return Labels(only_in_test)
 
     ordered = dict(sorted(trained.counts.items(), key=lambda item: (-item[1], item[0])))
+    # a test set of one label is rather a part of the task than another one
+    if len(tested.counts) < 2 or not ordered:
+        return Labels(only_in_test, ordered)
+
     folded = set(map(str.casefold, ordered))
     apart = folded.isdisjoint(map(str.casefold, tested.counts))
-    has_several = len(tested.counts) > 1 and bool(ordered)
-    return Labels(only_in_test, ordered, has_several and apart)
+    return Labels(only_in_test, ordered, apart)
 
 
 @lru_cache(maxsize=10_000)

@@ -27,7 +27,7 @@ _BINS = 64
 _BANDS, _BINS_PER_BAND = 24, 4
 _LIKELY = 0.45  # share of equal hashes: 3 standard errors of the hashes of a short text below NEAR
 _PAIRS_PER_TEXT = 8  # and band; of texts with thousands of candidates only some are compared
-_ROWS_AT_ONCE, _PAIRS_AT_ONCE = 1_000, 100_000  # few enough for memory
+_AT_ONCE = 100_000  # pairs, or characters: few enough for memory
 _SEED = 20_261_124
 _NO_HASH = np.uint32(np.iinfo(np.uint32).max)
 
@@ -177,9 +177,8 @@ def _signatures(rows: Sequence[Row]) -> tuple[NDArray[np.uint32], NDArray[np.uin
     bands = [random.choice(_BINS, _BINS_PER_BAND, replace=False) for _ in range(_BANDS)]
     keys = np.empty((_BANDS, len(rows)), np.uint32)
     hashes = np.empty((len(rows), _BINS), np.uint8)
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        portion = rows[start : start + _ROWS_AT_ONCE]
-        stop = start + len(portion)
+    for start, stop in _portions(rows):
+        portion = rows[start:stop]
         least = _least_hashes([row.words for row in portion])
         # a byte of each is enough to estimate the resemblance
         hashes[start:stop] = least & np.uint32(255)
@@ -192,6 +191,19 @@ def _signatures(rows: Sequence[Row]) -> tuple[NDArray[np.uint32], NDArray[np.uin
                 key *= np.uint32(0x9E3779B1)
                 key ^= least[:, number]
     return keys, hashes
+
+
+def _portions(rows: Sequence[Row]) -> Iterator[tuple[int, int]]:
+    """Yield the first and last position of runs of rows that fit into memory."""
+    start = 0
+    count = 0
+    for stop, row in enumerate(rows):
+        if count > _AT_ONCE:
+            yield start, stop
+            start = stop
+            count = 0
+        count += len(row.words)
+    yield start, len(rows)
 
 
 def _least_hashes(texts: Sequence[str]) -> NDArray[np.uint32]:
@@ -278,8 +290,8 @@ def _likely(pairs: NDArray[np.int64], hashes: NDArray[np.uint8]) -> NDArray[np.i
     """Return the pairs with enough equal hashes to compute their exact resemblance."""
     n = len(hashes)
     likely = [pairs[:0]]
-    for start in range(0, len(pairs), _PAIRS_AT_ONCE):
-        some = pairs[start : start + _PAIRS_AT_ONCE]
+    for start in range(0, len(pairs), _AT_ONCE):
+        some = pairs[start : start + _AT_ONCE]
         agreeing = np.count_nonzero(hashes[some % n] == hashes[some // n], axis=1)
         likely.append(some[agreeing >= _LIKELY * _BINS])
     return np.concatenate(likely)
