@@ -78,7 +78,7 @@ def collects_tests(arguments: list[str]) -> None:
 def test_the_generator_writes_what_is_in_the_repository(tmp_path: Path) -> None:
     reference.main(tmp_path)
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(written) == len(reference.pages()) + 2
+    assert len(written) == len(reference.pages()) + 1
     for path in written:
         assert path.read_bytes() == (ROOT / path.relative_to(tmp_path)).read_bytes()
 
