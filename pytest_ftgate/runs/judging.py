@@ -278,7 +278,7 @@ class _Questioning:
     Attributes:
         questions: by their ids.
         about: the names of their subjects, by the ids of the questions.
-        judgements: by the ids of the questions; missing or None if unreadable.
+        judgements: by the ids of the questions; None if missing or unreadable.
     """
 
     judge: Judge
@@ -303,9 +303,10 @@ class _Questioning:
         """Read the replies of a run."""
         for prediction in run.predictions[0]:
             reply = prediction.completion
+            judgement = None
             if reply is not None and reply.finish == "stop":
                 judgement = read_reply(self.judge.metric, reply.text)
-                self.judgements[prediction.id] = judgement
+            self.judgements[prediction.id] = judgement
 
     def judgement(self, task: Example, outputs: tuple[Any, ...]) -> Any:
         """Return the grade of an answer; of two answers the one that is preferred in both orders.
@@ -325,7 +326,7 @@ class _Questioning:
         for prediction in run.predictions[0]:
             if prediction.completion is None:
                 missing.append(prediction.id)
-            elif self.judgements.get(prediction.id) is None:
+            elif self.judgements[prediction.id] is None:
                 unread.append((prediction.id, prediction.completion))
 
         n = len(run.test_set)
