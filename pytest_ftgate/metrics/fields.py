@@ -147,7 +147,7 @@ def _check_fields(
     """Refuse a field of which no example expects a value."""
     names = set[str]()
     for value in values:
-        for _, name in comparison.leaves(value):
+        for _, name, _ in comparison.leaves(value):
             # a name includes everything below it
             while name not in names:
                 names.add(name)

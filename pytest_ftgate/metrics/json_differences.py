@@ -1,5 +1,6 @@
 """Differences between an expected and an answered JSON value, counted leaf by leaf."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
@@ -12,6 +13,7 @@ from pytest_ftgate.metrics.json_values import (
     child_name,
     is_inside,
     most_pairs,
+    within,
 )
 from pytest_ftgate.text import EXCERPT, NAMED, shortened
 
@@ -93,15 +95,25 @@ class Comparison:
 
     def same(self, expected: Any, answered: Any, name: str = "") -> bool:
         """Return whether two values are equal, numbers within the tolerance."""
-        return not self.compare(expected, answered, (), name).remarks
+        if _is_object(expected) and _is_object(answered):
+            if expected.keys() != answered.keys():
+                return False
+            names = [(key, child_name(name, key)) for key in expected]
+            return all(self.same(expected[key], answered[key], inner) for key, inner in names)
+
+        if _has_parts(expected) or _has_parts(answered):
+            return not self.compare(expected, answered, (), name).remarks
+        return self.rules.same_leaf(expected, answered, name)
 
     def all_leaves(self, kind: int, value: Any, path: Path = (), name: str = "") -> Differences:
         """Count all leaves of a value as right, missing and so on."""
         leaves = self.leaves(value, path, name)
-        return Differences.total(self._counted(kind, place, inner) for place, inner in leaves)
+        return Differences.total(self._counted(kind, place, inner) for place, inner, _ in leaves)
 
-    def leaves(self, value: Any, path: Path = (), name: str = "") -> Iterator[tuple[Path, str]]:
-        """Yield the path and the name of the field of each value that is compared as a unit.
+    def leaves(
+        self, value: Any, path: Path = (), name: str = ""
+    ) -> Iterator[tuple[Path, str, Any]]:
+        """Yield each value that is compared as a unit, after its path and the name of its field.
 
         That is a scalar, an empty object or list, or an element of a list that is a set.
         """
@@ -111,19 +123,21 @@ class Comparison:
         elif isinstance(value, list) and value:
             for place, element in enumerate(value):
                 if self.rules.lists == "set":
-                    yield (*path, place), name
+                    yield (*path, place), name, element
                 else:
                     yield from self.leaves(element, (*path, place), name)
         elif value is not ABSENT:
-            yield path, name
+            yield path, name, value
+
+    def _counts(self, name: str) -> bool:
+        return self.fields is None or any(is_inside(name, field) for field in self.fields)
 
     def _counted(
         self, kind: int, path: Path, name: str, expected: Any = None, answered: Any = None
     ) -> Differences:
         """Return the count of one value; of a field that does not count, none."""
         differences = Differences()
-        counts = self.fields is None or any(is_inside(name, field) for field in self.fields)
-        if counts:
+        if self._counts(name):
             differences.counts[kind] = 1
             if kind != RIGHT:
                 differences.remarks.append(_Remark(kind, path, expected, answered))
@@ -201,16 +215,48 @@ class Comparison:
         # imported late: most lists are equal
         from scipy.optimize import linear_sum_assignment
 
-        compared = {}
+        answers = [self._contents(answered[column], name) for column in columns]
         agreement = np.zeros((len(rows), len(columns)))
-        for i, j in np.ndindex(agreement.shape):
-            items = expected[rows[i]], answered[columns[j]]
-            compared[i, j] = self.compare(*items, (*path, rows[i]), name)
-            agreement[i, j] = compared[i, j].counts[RIGHT]
+        for i, row in enumerate(rows):
+            contents = self._contents(expected[row], name)
+            agreement[i] = [contents.count_shared(answer) for answer in answers]
 
         for i, j in zip(*linear_sum_assignment(agreement, maximize=True), strict=True):
-            pairs[rows[i], columns[j]] = compared[i, j]
+            items = expected[rows[i]], answered[columns[j]]
+            pairs[rows[i], columns[j]] = self.compare(*items, (*path, rows[i]), name)
         return pairs
+
+    def _contents(self, item: Any, name: str) -> "_Contents":
+        contents = _Contents(Counter(), {})
+        for _, inner, value in self.leaves(item, (), name):
+            if not self._counts(inner):
+                continue
+            allowed = self.rules.allowed(inner, value)
+            if allowed:
+                contents.numbers.setdefault((inner, allowed), []).append(value)
+            else:
+                contents.values[inner, self.rules.key(value, inner)] += 1
+        return contents
+
+
+class _Contents(NamedTuple):
+    """The values in an item, without their places in lists: read once, and compared many times.
+
+    Attributes:
+        values: how often each value occurs, by its field and its key.
+        numbers: those with a tolerance, by their field and the tolerance.
+    """
+
+    values: Counter[Any]
+    numbers: dict[tuple[str, float], list[float]]
+
+    def count_shared(self, other: "_Contents") -> int:
+        """Return how many values are in both."""
+        shared = (self.values & other.values).total()
+        for (name, allowed), numbers in self.numbers.items():
+            for number in other.numbers.get((name, allowed), ()):
+                shared += any(within(number, expected, allowed) for expected in numbers)
+        return shared
 
 
 def _is_object(value: Any) -> bool:

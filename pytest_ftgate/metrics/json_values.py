@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from math import inf
 from typing import Any, Literal
 
@@ -62,10 +63,13 @@ class JsonRules:
 
     def same_leaf(self, expected: Any, answered: Any, name: str) -> bool:
         """Return whether two values without parts are equal, numbers within the tolerance."""
-        allowed = _of_field(self.tolerance, name)
-        if allowed and is_finite(expected) and is_finite(answered):
-            return _within(expected, answered, allowed)
+        if self.allowed(name, expected) and is_finite(answered):
+            return within(expected, answered, self.allowed(name, expected))
         return bool(self.key(expected, name) == self.key(answered, name))
+
+    def allowed(self, name: str, value: Any) -> float:
+        """Return the tolerance of a value of a field; 0 if it is no finite number."""
+        return (is_finite(value) and _of_field(self.tolerance, name)) or 0.0
 
     def identical(
         self, expected: Sequence[Any], answered: Sequence[Any], name: str
@@ -159,13 +163,18 @@ def is_finite(value: Any) -> bool:
     return is_number(value) and abs(value) < inf
 
 
-def _within(expected: float, answered: float, allowed: float) -> bool:
+def within(expected: float, answered: float, allowed: float) -> bool:
     """Return whether two numbers are within a tolerance.
 
     The arithmetic is decimal: 1.1 is within 0.1 of 1.0.
     """
-    difference = Fraction(repr(expected)) - Fraction(repr(answered))
-    return abs(difference) <= Fraction(repr(allowed))
+    return abs(_as_written(expected) - _as_written(answered)) <= _as_written(allowed)
+
+
+@lru_cache(maxsize=1000)
+def _as_written(number: float) -> Fraction:
+    """Return a number as its digits say, read once for many comparisons."""
+    return Fraction(repr(number))
 
 
 def most_pairs(are_same: Sequence[Sequence[bool]]) -> dict[int, int]:

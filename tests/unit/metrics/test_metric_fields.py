@@ -1,6 +1,7 @@
 """field_f1: what counts as right, wrong, missing and invented, and averages by scikit-learn; metrics of tool calls."""
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sklearn.metrics import f1_score
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from pytest_ftgate.metrics.fields import AVERAGES
+from pytest_ftgate.metrics.json_values import JsonRules
 
 KEYS = st.sampled_from(["a", "b", "c", "a.b"])
 SCALARS = (
@@ -144,6 +146,22 @@ def test_pairing_within_a_tolerance_is_a_largest_matching(expected, answered, to
     for item in (int, lambda n: {"p": n}, lambda n: [n]):
         pair = ({"t": [*map(item, expected)]}, {"t": [*map(item, answered)]})
         assert counts(*pair, lists="set", tolerance=tolerance)[0] == largest
+
+
+def test_each_value_is_read_a_few_times_however_many_pairs_there_are(monkeypatch):
+    calls = Counter()
+    key = JsonRules.key
+
+    def counted(*args):
+        calls["key"] += 1
+        return key(*args)
+
+    monkeypatch.setattr(JsonRules, "key", counted)
+    expected, answer = (
+        [{f"f{f}": start + i for f in range(8)} for i in range(20)] for start in (0, 50)
+    )
+    assert counts(expected, answer) == (0, 160, 0, 0)
+    assert calls["key"] < 5 * 2 * 160
 
 
 @pytest.mark.parametrize(
