@@ -14,7 +14,7 @@ from pytest_ftgate.checks.audit import TrainingAudit
 from pytest_ftgate.checks.parts import Parts
 from pytest_ftgate.config import GateKeys, ModelSpec, keys
 from pytest_ftgate.data import DataSet
-from pytest_ftgate.metrics import Metric, Scored
+from pytest_ftgate.metrics import Metric, Scored, judged
 from pytest_ftgate.models import Model
 from pytest_ftgate.result import (
     STATUS_AT,
@@ -159,8 +159,13 @@ class Context:
 
     @property
     def groups(self) -> list[str | None]:
-        """Return the group of each test example."""
-        return self.test.groups
+        """Return the group of each test example; where people decided, perhaps the rater."""
+        groups = self.test.groups
+        if self.deciding.name != judged.HUMAN_PREFERENCE or self.judging is None:
+            return groups
+        # one of its metrics is that of people
+        assert self.judging.people is not None
+        return list(self.judging.people.groups(groups))
 
     @property
     def share(self) -> bool:

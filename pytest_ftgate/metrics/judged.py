@@ -17,7 +17,7 @@ from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, by_example, 
 from pytest_ftgate.models.prompt import read_named
 from pytest_ftgate.result import Check
 from pytest_ftgate.statistics.arrays import Floats
-from pytest_ftgate.statistics.groups import effective_groups, sign_flip_p_value
+from pytest_ftgate.statistics.groups import effective_groups, group_counts, sign_flip_p_value
 from pytest_ftgate.text import excerpt, plural
 
 RUBRIC, PREFERENCE, HUMAN_PREFERENCE = NAMES = ("rubric", "preference", "human_preference")
@@ -246,6 +246,18 @@ class Ratings:
         """Return whether the raters are too few to show that the gain is not their common taste."""
         return self.effective_raters < FEWEST_RATERS
 
+    def groups(self, test_groups: Sequence[str | None]) -> Sequence[str | None]:
+        """Return the groups of the test set; if it has none, the raters where these are groups.
+
+        They are where most pairs have one rating, by enough raters: a rater who likes the style of
+        one model votes for it again and again.
+        """
+        n_single = sum(len(ratings) == 1 for ratings in self.by_example)
+        is_single = 2 * n_single > len(self.by_example)
+        if self.few_raters or not is_single or group_counts(test_groups, len(test_groups)):
+            return test_groups
+        return [ratings[0].rater for ratings in self.by_example]
+
     def rater_p_value(self, gain: float) -> float:
         """Return the one-sided p-value of "the true gain is at most this".
 
@@ -360,10 +372,11 @@ def judged_by_people(
 def _few_raters(ratings: Ratings) -> Check:
     """Warn that so few raters cannot show that the gain is more than their taste."""
     n_raters = ratings.effective_raters
-    message = (
-        f"{plural(ratings.raters, 'rater')} in {ratings.path}, who count as {n_raters}: the bound "
-        "assumes that no rater prefers one model's style, because so few cannot show otherwise"
-    )
+    message = f"{plural(ratings.raters, 'rater')} in {ratings.path}"
+    if n_raters < ratings.raters:
+        message += f", who count as {n_raters}"
+    message += ": the bound assumes that no rater prefers one model's style, "
+    message += "because so few cannot show otherwise"
     advice = (
         f"Let at least {FEWEST_RATERS} people rate about as many pairs each, "
         "and name them in the column rater."
