@@ -55,7 +55,7 @@ class Metric(ABC):
     calls_tools: bool = False
     compares: bool = True
     of_form: bool = False
-    form: str = "the bare answer"
+    form: str = "the output alone"
     pairwise: bool = False
     judged: bool = False
     means: bool = False
