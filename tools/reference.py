@@ -1,4 +1,4 @@
-"""Generate docs/reference/ and both JSON Schemas from the code: python tools/reference.py
+"""Generate docs/reference/ and the JSON Schema from the code: python tools/reference.py
 
 The tests generate them again and compare them with the files.
 """
@@ -625,7 +625,7 @@ _ABOUT = {
     "Changes of the values, of the models and of the data are shown and do not count; latencies "
     "and costs only if they changed by more than 20 %. A gain that lies within the other's bounds "
     "may be chance. If the test set changed, values cannot be compared.",
-    "schema": "Both ship with the package.",
+    "schema": "It ships with the package ([editors](gate-file.md)).",
 }
 
 
@@ -641,7 +641,9 @@ def _commands(parser: argparse.ArgumentParser) -> Iterator[str]:
                 rows.append((f"`{_argument(action)}`", action.help or ""))
 
         summary = f"{str(choice.help).capitalize()}."
-        yield f"### `{choice.dest}`\n\n{summary}\n\n{_table(('argument', 'meaning'), rows)}"
+        yield f"### `{choice.dest}`\n\n{summary}"
+        if rows:
+            yield _table(("argument", "meaning"), rows)
         yield _ABOUT[choice.dest]
 
 
@@ -686,7 +688,7 @@ if not report.passed:
 ```"""
 _FACTS = {
     "verdict": "`pass`, `fail`, `inconclusive` or `error`; `passed` is true only for `pass`",
-    "name, nodeid, location": "the gate, its test, and the line of its marker",
+    "name, nodeid, location": "the gate, its test, and the first line of the test",
     "metric, margin, max_drop, evidence, confidence": "what was required",
     "gain, lower_bound, upper_bound": "the measured gain, and its one-sided bounds at "
     "`confidence`; the sign is turned where lower is better",
@@ -817,7 +819,7 @@ def _prose(text: str) -> str:
 
 
 def main(root: Path = ROOT) -> None:
-    """Write the pages, and the schemas that ship with the package."""
+    """Write the pages, and the schema that ships with the package."""
     from pytest_ftgate.config import render_json_schema
 
     files = {f"docs/{name}": text for name, text in pages().items()}

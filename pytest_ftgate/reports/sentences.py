@@ -370,6 +370,9 @@ def main_examples(result: GateResult) -> Examples:
     count = result.losses
     if result.wrong and not result.passed:
         heading = "wrong answers of the candidate"
+        # A limit may be on another metric, which finds other answers wrong.
+        if any(check.name.startswith("thresholds.") for check in red_checks(result)):
+            heading += f" by {result.metric}"
         flips = result.wrong
         count = result.n_wrong
     if count is None:

@@ -276,7 +276,7 @@ def _last_details(result: GateResult) -> Iterator[str]:
     """Yield the rows that are alike, and the inputs."""
     for title, pairs in (
         ("test examples in the training set", result.training.leaked_pairs),
-        ("test examples with a near duplicate there", result.training.near_pairs),
+        ("test examples with a near duplicate in the training set", result.training.near_pairs),
     ):
         if pairs:
             yield f"{title} ({len(pairs):,}):"

@@ -4,7 +4,18 @@ import re
 from typing import Any
 
 import pytest
-from gate_project import OWN, Project, check, label, mentions, read_jsonl, words, write_jsonl
+from gate_project import (
+    OWN,
+    Project,
+    block,
+    check,
+    ends,
+    label,
+    mentions,
+    read_jsonl,
+    words,
+    write_jsonl,
+)
 
 from pytest_ftgate import read_report
 from pytest_ftgate.data import input_sha256
@@ -228,3 +239,10 @@ def test_recordings_are_named_only_where_some_were_written(project: Project, red
     assert (project.path / "kept").exists() is not red
     assert ("recordings report: kept" in lines) is not red
     assert any("no recordings" in line and "no model was called" in line for line in lines) is red
+
+
+def test_wrong_answers_beside_a_limit_name_the_metric_that_finds_them(project: Project) -> None:
+    project.predictions("ft.jsonl", 60, wrong_at=(0,))
+    thresholds = {"exact_match": {"min": 1}}
+    gate = ends(project.judge(metric="accuracy", thresholds=thresholds), "fail")
+    assert "wrong answers of the candidate by accuracy (1 of 1):" in block(gate)
