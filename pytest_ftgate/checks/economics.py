@@ -283,7 +283,7 @@ def _within_limit(
     outcome = "never pays for itself"
     if not isnan(days):
         outcome = f"pays for itself after {_whole_days(days)}"
-    message = f"{outcome} (limit {show_number(limit)} days)"
+    message = f"{outcome} (limit {show_number(limit)} {'day' if limit == 1 else 'days'})"
     required = gate.requirement(_LIMIT)
     if not round(days, 12) <= round(limit, 12):
         advice = "Keep the baseline until there are more calls, or reduce the cost of training."

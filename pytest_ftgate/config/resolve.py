@@ -289,6 +289,7 @@ def _missing(keys: Sequence[str], where: Where | None) -> ConfigError:
 
 def _contradiction(config: GateKeys, key: str, text: str, cure: str) -> ConfigError:
     """Return the error about a key that contradicts another one, where it is written."""
+    text = text.removeprefix(f"{key} ")  # the place ends with the key
     return ConfigError(text, where=config.sources[key].where(), cure=cure)
 
 

@@ -27,8 +27,12 @@ _PLAIN: Sequence[tuple[re.Pattern[str], Callable[[str], Any]]] = (
 """The forms of unquoted scalars that are not text, and their values."""
 
 _AMBIGUOUS = (
-    (re.compile("yes|no|on|off", re.IGNORECASE), "a boolean"),
-    (re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(([Tt]|[ \t]+)[0-9]{1,2}:.*)?"), "a date"),
+    (re.compile("yes|no|on|off", re.IGNORECASE), "a boolean", "quote it, or write true or false"),
+    (
+        re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(([Tt]|[ \t]+)[0-9]{1,2}:.*)?"),
+        "a date",
+        "quote it",
+    ),
 )
 """The forms of unquoted scalars that YAML 1.1 and 1.2 parsers read differently."""
 
@@ -147,10 +151,10 @@ class _Reader:
         if node.style is not None:
             return text
 
-        for form, kind in _AMBIGUOUS:
+        for form, kind, cure in _AMBIGUOUS:
             if form.fullmatch(text):
                 what = f"unquoted {cut(text)} is {kind} to some YAML parsers and not to others"
-                raise self._refused(f"{what}: quote it", node, path)
+                raise self._refused(f"{what}: {cure}", node, path)
         return next((read(text) for form, read in _PLAIN if form.fullmatch(text)), text)
 
     def _refused(self, text: str, node: Any, path: KeyPath) -> ConfigError:

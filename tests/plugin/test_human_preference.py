@@ -126,6 +126,7 @@ def test_raters_who_rate_every_pair_are_the_observations(
         warns,
         warns,
     )
+    assert "count as" not in finding["message"]
     if verdict == "inconclusive":
         mentions(finding, "12 raters", "p = ")
 
@@ -135,6 +136,7 @@ def test_raters_count_by_how_much_they_rate(judged: Rated) -> None:
     rows = [f"t{i},{WIN if i < 45 else LOSS},r{i % 11 if i % 5 < 2 else 11}" for i in range(N)]
     finding = check(passed(by_rows(judged, *rows)), "evidence")
     assert (finding["status"], finding["observed"], finding["required"]) == ("warning", 2, 10)
+    assert ", who count as 2: " in finding["message"]
     mentions(finding, "12 raters")
 
 

@@ -139,7 +139,7 @@ def test_the_limit():
     (check,) = economics.check(gate(max_break_even_days=1.0)).checks
     assert (check.status, check.message) == (
         "fail",
-        "pays for itself after 160 days (limit 1 days)",
+        "pays for itself after 160 days (limit 1 day)",
     )
     (check,) = economics.check(gate(max_break_even_days=check.observed)).checks
     assert check.status == "pass"
