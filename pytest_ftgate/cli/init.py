@@ -146,7 +146,8 @@ def write_project(
     if config is not None:
         report += _numbered(_steps(copies, models, ini))
     elif copies:
-        report.append(f"next        write the copies into {_GATE_FILE}, and train on them")
+        step = f"write the copies into {_GATE_FILE}, and train on its training_set"
+        report.append(f"next        {step}")
     for line in _wrapped(report):
         say(line)
 
@@ -361,7 +362,7 @@ def _steps(
         line = f"     ftgate_required = {value}"
         yield [f"set in {shown_path(ini.path)}, so that a missing gate fails the run:", line]
     if copies:
-        yield ["train on the copy, not on the original"]
+        yield [f"train on the training_set of {_GATE_FILE}"]
     yield [f"python -m pytest {_TEST_FILE} --ftgate-plan    # free"]
     yield [f"python -m pytest {_TEST_FILE}"]
 

@@ -318,7 +318,7 @@ def test_cleaned_copies_are_written_beside_the_originals(folder, suffix):
     copied = ".csv" if suffix == ".csv" else ".jsonl"  # what reads the original can read its copy
     assert f"removed 1 row: test.deduped{copied} has the other 60" in printed
     assert f"removed 5 rows: train.deduped{copied} has the other 222" in printed
-    assert "train on the copy" in printed
+    assert "train on the training_set of ftgate.yaml" in printed
     keys = load_gate_file(folder / "ftgate.yaml").root.value["gates"]["finetune"]
     assert (keys["test_set"], keys["training_set"]) == (
         f"test.deduped{copied}",
