@@ -163,6 +163,9 @@ def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
     from jsonschema_specifications import REGISTRY
     from referencing.jsonschema import specification_with
 
+    if not isinstance(schema.get("$schema", ""), str):
+        raise _error(options, f"{place} is not a valid JSON Schema: $schema is no text")
+
     validator = validators.validator_for(schema, default=Draft202012Validator)
     try:
         validator.check_schema(schema)
@@ -184,14 +187,15 @@ def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
     return validator(schema, registry=REGISTRY, format_checker=validator.FORMAT_CHECKER)
 
 
-def _dangling(resource: Any, resolver: Any) -> Iterator[str]:
+def _dangling(resource: Any, resolver: Any) -> Iterator[Any]:
     """Yield the unresolved references of a schema and of its subschemas."""
     from referencing.exceptions import Unresolvable
 
     if isinstance(resource.contents, Mapping) and "$ref" in resource.contents:
         try:
             resolver.lookup(resource.contents["$ref"])
-        except Unresolvable:
+        except (AttributeError, Unresolvable):
+            # one that is no text, which old dialects do not refuse, or that nothing is at
             yield resource.contents["$ref"]
 
     for subresource in resource.subresources():

@@ -58,6 +58,7 @@ def test_a_metric_declares_its_kind_range_and_direction(name):
     assert metric.uses_labels is (name in (*SET, "accuracy"))
 
 
+DRAFT_4 = "http://json-schema.org/draft-04/schema#"
 ELSEWHERE = {"$ref": "https://example.org/a.json"}
 
 
@@ -131,6 +132,8 @@ ELSEWHERE = {"$ref": "https://example.org/a.json"}
         ("format", (), {"json_schema": {"properties": {"a": {"type": "strng"}}}}, "json_schema", "$.properties.a.type"),
         ("format", (), {"json_schema": {"properties": {"a": ELSEWHERE}}}, "json_schema", ELSEWHERE["$ref"]),
         ("format", (), {"json_schema": {"$ref": "#/$defs/b", "$defs": {"a": {}}}}, "json_schema", "'#/$defs/b'"),
+        *(("format", (), {"json_schema": {"$schema": value}}, "json_schema", "is no text") for value in (5, [])),
+        ("format", (), {"json_schema": {"$schema": DRAFT_4, "$ref": 5}}, "json_schema", "refers to 5"),
         # a metric of one's own
         ("brevity", AB, {"custom": {"brevity": len}}, None, "greater_is_better"),
         ("brevity", AB, {"function": len}, None, "greater_is_better"),
