@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from pytest_ftgate import clock
@@ -73,6 +74,7 @@ class ProgressDisplay:
 def _line(models: Sequence[Progress], seconds: float) -> str:
     """Return what is known of the models, the most important first."""
     facts = []
+    slowest = 0.0
     for progress in models:
         answered = f"{progress.done - progress.errors:,}/{progress.total:,}"
         fact = f"{printable(progress.model, _NAME_WIDTH)} {answered}"
@@ -80,11 +82,14 @@ def _line(models: Sequence[Progress], seconds: float) -> str:
             fact += f" ({progress.errors:,} failed)"
         facts.append(fact)
 
-    n_asked = sum(progress.done - progress.stored for progress in models)
-    n_open = sum(progress.total - progress.done for progress in models)
+        n_asked = progress.done - progress.stored
+        n_open = progress.total - progress.done
+        if n_open:
+            slowest = max(slowest, n_open / n_asked if n_asked else inf)
+
     # earlier it would be a guess
-    if seconds >= 1 and n_asked and n_open:
-        facts.append(f"{show_age(seconds * n_open / n_asked)} left")
+    if seconds >= 1 and 0 < slowest < inf:
+        facts.append(f"{show_age(seconds * slowest)} left")
 
     facts += [excerpt(progress.problem) for progress in models if progress.problem]
     return f"ftgate: {', '.join(facts)}"

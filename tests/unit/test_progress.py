@@ -57,6 +57,13 @@ def test_what_is_left_of_the_time(seconds: float, done: int, stored: int, shown:
     assert written[-1].strip() == f"ftgate: tuned {shown}"
 
 
+@pytest.mark.parametrize(("done", "shown"), [(10, ", 1 minute left"), (0, "")])
+def test_the_time_that_is_left_is_that_of_the_slowest_model(done: int, shown: str) -> None:
+    line, written = display()
+    line([Progress("base", 120, 120, 0, 0), Progress("tuned", done, 120, 0, 0)], 10)
+    assert written[-1].strip() == f"ftgate: base 120/120, tuned {done}/120{shown}"
+
+
 def test_a_log_gets_a_line_a_minute_also_where_nothing_moves(clock: list[float]) -> None:
     log, written = display(log=True)
     for done in range(150):
@@ -65,7 +72,7 @@ def test_a_log_gets_a_line_a_minute_also_where_nothing_moves(clock: list[float])
         clock[0] += 1
     assert written == [
         "ftgate: base 60/200, tuned 59/200 (1 failed), 2 minutes left",
-        "ftgate: base 60/200, tuned 119/200 (1 failed), 2 minutes left",
+        "ftgate: base 60/200, tuned 119/200 (1 failed), 4 minutes left",
     ]
 
 
