@@ -76,13 +76,18 @@ def _few_examples(gate: Context, n: int) -> Check:
 
 def _few_groups(gate: Context, n_groups: int, counted: int) -> Check:
     """Refuse too few groups of examples: they do not generalise to other groups."""
-    message = f"{plural(n_groups, 'group')} of test examples"
+    unit = "group"
+    advice = "Add test examples of new groups; more of the same groups do not help."
+    if gate.groups != gate.test.groups:
+        unit = "rater"
+        advice = "Let more people rate, about as many pairs each."
+
+    message = f"{plural(n_groups, unit)} of test examples"
     if counted != n_groups:
         message += f" of unequal sizes, which count as {counted}"
     message += f" ({MIN_GROUPS} required)"
     if gate.audit.test_near_rows:
         message += "; near duplicates count as one group"
-    advice = "Add test examples of new groups; more of the same groups do not help."
     source = gate.source("test_set")
     return Check("min_wins", "inconclusive", message, counted, MIN_GROUPS, source, advice)
 
