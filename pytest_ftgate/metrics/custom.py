@@ -146,8 +146,8 @@ class ExampleMetric(Metric):
             raise
         except BaseException as error:
             # pytest.skip() and sys.exit() too: they must not take the gate out of the run
-            problem = f"the metric {self.name} raised {type(error).__name__}"
-            raise MetricError(problem, evidence=told(error), cure=_FIX) from error
+            problem = f"the metric {self.name} raised {told(error)}"
+            raise MetricError(problem, cure=_FIX) from error
         return self._checked(value)
 
     def _checked(self, value: Any) -> float:

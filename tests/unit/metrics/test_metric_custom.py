@@ -117,8 +117,8 @@ def test_an_exception_is_an_error_that_names_the_example_and_the_line():
     mine = CustomMetric("mine", lambda expected, answer: table[answer], 0, 1, True)
     error = failure(build("mine", custom={"mine": mine}), "ab", "ab")
     assert error.example == 1
-    assert "KeyError: 'b'" in error.evidence
-    assert f"{HERE}:{mine.score.__code__.co_firstlineno}" in error.evidence
+    assert "raised KeyError: 'b' (" in error.what
+    assert f"{HERE}:{mine.score.__code__.co_firstlineno}" in error.what
     assert isinstance(error.__cause__, KeyError)
     interrupted = metric(low=0, high=1, greater_is_better=True)(Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
