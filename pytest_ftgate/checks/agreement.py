@@ -135,7 +135,7 @@ def _flips(
 
 
 def _check(gate: Context, facts: AgreementResult) -> Check:
-    message = f"agreement {show_percent(facts.share)} with {opponent(facts.baseline)}"
+    message = f"{show_percent(facts.share)} with {opponent(facts.baseline)}"
     message += f", needs {show_percent(facts.min)}"
     required = gate.requirement("agreement.min")
     status = _status(facts)

@@ -72,6 +72,8 @@ def test_the_lower_bound_must_reach_the_share(shipped: Project, changed: int, ve
     assert gate["verdict"] == verdict
     finding = check(gate, "agreement")
     assert (finding["status"], finding["required"]) == (verdict, 0.98)
+    assert finding["message"].endswith(" % with the baseline, needs 98 %")
+    assert "agreement" not in finding["message"]  # which is the name of the check
     assert gate["agreement"]["n_different"] == changed
 
 
