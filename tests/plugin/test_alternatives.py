@@ -149,17 +149,13 @@ def test_a_model_extends_another_whose_nearest_keys_win(http: EndpointProject) -
 @pytest.mark.parametrize(
     ("keys", "name", "system"),
     [
-        ({"few_shot": 0}, "prompted few_shot 0", SYSTEM),
-        ({"system": "Other.", "params": {"seed": 1}}, "prompted system Other. params", "Other."),
+        ({"few_shot": 0}, "base", SYSTEM),
+        ({"system": "Other.", "params": {"seed": 1}}, "base", "Other."),
         ({"template": "Q: {input}", "name": "mine"}, "mine", SYSTEM),
         # a path starts where it is written
         ({"system_file": "prompts/other.md", "name": "x"}, "x", "Other."),
-        ({"extends": "filed", "few_shot": 1}, "filed few_shot 1", "Other."),
-        (
-            {"system": "Other.", "few_shot": None},
-            "prompted system Other. without few_shot",
-            "Other.",
-        ),
+        ({"extends": "filed", "few_shot": 1}, "base", "Other."),
+        ({"system": "Other.", "few_shot": None}, "base", "Other."),
     ],
 )
 def test_an_extended_model_has_its_own_name_and_text(
