@@ -203,8 +203,9 @@ def _read_policy(written: str, file: Path, where: Where, read: Callable[[Path], 
     package, colon, name = written.partition(":")
     is_packaged = colon and len(package) > 1  # one letter is a drive of Windows
     try:
-        folder = Path(str(files(package))) if is_packaged else file.parent
-        path = Path(os.path.abspath(folder / (name if is_packaged else written)))
+        # A package without __init__.py may have several folders.
+        policy_file = files(package) / name if is_packaged else file.parent / written
+        path = Path(os.path.abspath(str(policy_file)))
         content = read(path)
     except (ImportError, OSError, TypeError, ValueError) as error:
         # the name may be that of a module, and the path may have a NUL character

@@ -123,8 +123,12 @@ def test_a_further_metric_and_a_champion_are_the_gates_own(governed: Project) ->
     assert checks(governed.judge("support", baselines=baselines), "configuration") == []
 
 
-def test_a_file_in_a_package(governed: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    governed.file("site/acme_rules/__init__.py", "")
+@pytest.mark.parametrize("marks_of_a_package", [["site/acme_rules/__init__.py"], []])
+def test_a_file_in_a_package(
+    governed: Project, monkeypatch: pytest.MonkeyPatch, marks_of_a_package: list[str]
+) -> None:
+    for name in marks_of_a_package:
+        governed.file(name, "")
     governed.file("site/acme_rules/gates.yaml", POLICY)
     monkeypatch.syspath_prepend(governed.path / "site")
     governed.gate_file(GATE.format(extends='"acme_rules:gates.yaml"'))
