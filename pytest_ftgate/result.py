@@ -119,7 +119,10 @@ def _merged(first: Check, second: Check) -> Check:
 
     message = worse.message
     if better.message not in message:
-        message = f"{message}; {better.message}"
+        addition = better.message
+        if worse.kind == "review":  # of all that is weaker than main, main is named once
+            addition = addition.removeprefix(f"{message.partition(': ')[0]}: ")
+        message = f"{message}; {addition}"
     advice = worse.advice or ""
     if better.advice and better.advice not in advice:
         advice = f"{advice} {better.advice}".strip()

@@ -15,7 +15,9 @@ _SECRETS = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _LONGEST = 20_000  # characters that are searched: what is shown of a text is much shorter
-_SECRET_KEY = re.compile(r"key|token(?!s_per_minute)|secret|passw|credential|auth", re.IGNORECASE)
+_SECRET_KEY = re.compile(
+    r"key|(?<!max_)token(?!s_per_minute)|secret|passw|credential|auth", re.IGNORECASE
+)
 _LITERAL_KEY = re.compile(r"(api_?key|secret|password|authorization|(access|auth|bearer)_?token)$")
 
 

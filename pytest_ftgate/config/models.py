@@ -370,6 +370,9 @@ def _read_entry(value: Any, info: ValidationInfo) -> ModelSpec | BaselineKeys:
     """Return a model, or an entry with its own standard: a mapping without a provider."""
     if isinstance(value, Mapping) and not value.keys() & {"provider", "extends"}:
         return BaselineKeys.model_validate(value, context=info.context)
+    if isinstance(value, Mapping):
+        for key in value.keys() & _STANDARDS:
+            raise refused_key(key, f"put the model under model: {{model: {{...}}, {key}: ...}}")
     return read_model(value, info)
 
 

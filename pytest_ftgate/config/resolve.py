@@ -300,7 +300,7 @@ def _check_standards(config: GateKeys) -> None:
         cure = "Add the prompt that the candidate must beat: baselines: {prompt: NAME, ...}."
         raise _contradiction(config, "baselines", text, cure)
     if config.margin is not None and config.max_drop is not None:
-        text = f"{config.quoted('margin')} and {config.quoted('max_drop')} are both set: keep one"
+        text = f"{config.quoted('max_drop')} is set, too: keep one"
         cure = "Remove one of them. With max_drop the candidate may be worse, and no gain is "
         cure += "required."
         raise _contradiction(config, "margin", text, cure)
@@ -312,8 +312,7 @@ def _check_agreement(config: GateKeys) -> None:
         return
 
     if config.stage == "ready" and config.asked_by == "agreement":
-        stage = config.quoted("stage")
-        what = f"{stage} judges no candidate, and this gate asks for agreement alone"
+        what = "ready judges no candidate, and this gate asks for agreement alone"
         cure = "Remove stage, or write the margin by which the candidate is to beat a baseline."
         raise _contradiction(config, "stage", what, cure)
 
@@ -331,28 +330,25 @@ def _check_agreement(config: GateKeys) -> None:
 def _check_gain(config: GateKeys) -> None:
     """Refuse a margin that applies to no baseline, and max_drop without its reason."""
     if not config.decisive:
-        text = f"{config.quoted('margin')} applies to no baseline"
-        text += ", because each has max_drop or agreement"
+        text = "applies to no baseline, because each has max_drop or agreement"
         cure = "Add the prompt that the candidate must beat to baselines, or remove margin."
         raise _contradiction(config, "margin", text, cure)
 
     factors = [key for key in _FACTORS if getattr(config, key) is not None]
     if not config.matches:
         for key in factors:
-            text = f"{config.quoted(key)} needs max_drop, and this gate has {config.asked_by}"
+            text = f"needs max_drop, and this gate has {config.asked_by}"
             cure = f"Write max_drop, without a margin, or remove {key}."
             raise _contradiction(config, key, text, cure)
         return
 
     if not factors and config.agreement is None:
-        text = f"{config.quoted('max_drop')} needs cheaper_by or faster_by"
-        text += ": a candidate that is only as good is no improvement"
+        text = "needs cheaper_by or faster_by: a candidate that is only as good is no improvement"
         cure = "Write cheaper_by: 5 for a fifth of the cost per call, faster_by: 2 for half the "
         cure += "time, or both; or add the prompt to baselines, with a margin."
         raise _contradiction(config, "max_drop", text, cure)
     if config.sources["evidence"].kind != "default" and config.evidence != "proven":
-        text = f"{config.quoted('evidence')} contradicts {config.quoted('max_drop')}"
-        text += ", which needs evidence: proven"
+        text = f"contradicts {config.quoted('max_drop')}, which needs evidence: proven"
         cure = "Remove evidence, or write evidence: proven."
         raise _contradiction(config, "evidence", text, cure)
 

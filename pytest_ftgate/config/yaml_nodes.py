@@ -101,7 +101,7 @@ def _parsed(text: str, shown: str) -> Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        what = f"invalid YAML: {error.problem}"
+        what = f"invalid YAML: {str(error.problem).removeprefix('but ')}"
         raise ConfigError(what, where=Where(shown, line), cure=_QUOTE) from None
     except (yaml.YAMLError, ArithmeticError, ValueError, RecursionError) as error:
         # a control character, an escape that is none, or an alias within its own anchor

@@ -122,5 +122,5 @@ def _of_key(
     except (ValueError, TypeError, pytest.UsageError) as error:
         message = f"invalid value: {one_line(str(error))}"
         if isinstance(error.__cause__, KeyError):  # no plugin has such a key
-            message = f"unknown ini key{suggestion(key, KEYS)}; known: {', '.join(KEYS)}"
+            message = f"unknown ini key; known: {', '.join(KEYS)}{suggestion(key, KEYS)}"
         yield errors.ConfigError(message, where=file.where(key))

@@ -164,6 +164,7 @@ def test_all_that_is_weaker_is_one_check(repo: Project) -> None:
     repo.gate_file(EASY.replace("margin", "min_test_examples: 40, margin"))
     found = check(repo.judge("support"), "weakened")
     mentions(found, "margin: 0.05 -> 0.01", "min_test_examples: 50 -> 40")
+    assert found["message"].count("weaker than main") == 1
     write_files(repo.path, {"test_gate.py": MARKED, "pytest.ini": INI})
     gate = repo.gate()
     finding = check(gate, "weakened")

@@ -469,7 +469,7 @@ NO_MODEL = {"champion": {"model": None, "max_drop": 0.02}}
 @pytest.mark.parametrize(
     ("changes", "key", "words"),
     [
-        ({"max_drop": 0.02}, "margin", "both set"),
+        ({"max_drop": 0.02}, "margin", "is set, too"),
         ({"margin": ..., "max_drop": 0.02}, "max_drop", "needs cheaper_by or faster_by"),
         ({"faster_by": 2}, "faster_by", "needs max_drop, and this gate has margin"),
         (
