@@ -26,19 +26,22 @@ def answers_of(role: str) -> str:
 def complete_checks(measured: Mapping[str, Measured], forgiven: Collection[str]) -> list[Check]:
     """Check that every answer arrived, and list the model that ended the run first.
 
-    What other models were not asked because of its error is a note, and so is the same error of
-    another model.
+    What other models were not asked because of its error is a note, and so is the error for which
+    another model has no answer, too.
     """
     checks: list[Check] = []
     causes: set[str] = set()
     for role in sorted(measured, key=lambda role: measured[role].run.fatal is None):
         check = _complete(role, measured[role], forgiven=role in forgiven)
-        failure = measured[role].run.failure
+        run = measured[role].run
+        failure = run.failure
         if check.status == "error" and failure is not None:
             # a model that was not asked because of another one has no cause of its own
             if failure.cause in causes or (causes and failure.kind == "stopped"):
                 check = replace(check, status="note", advice=None)
-            causes.add(failure.cause)
+            # otherwise each model lacks rows of its own
+            if run.fatal is not None or not check.observed:
+                causes.add(failure.cause)
         checks.append(check)
     return checks
 

@@ -38,7 +38,9 @@ def one_each(name: str, answers: object, n: int) -> Sequence[Any]:
     if isinstance(answers, Sequence) and not isinstance(answers, str):
         if len(answers) == n:
             return answers
-        message = f"{name} returned {len(answers):,} answers for {n:,} inputs"
+        message = (
+            f"{name} returned {text.plural(len(answers), 'answer')} for {text.plural(n, 'input')}"
+        )
     advice = "return a list with one answer for each input of the list"
     raise errors.ModelError(message, cure=advice)
 
@@ -105,12 +107,27 @@ def unreadable(name: str, answer: object) -> errors.ModelError:
         numbers = numbers[0]  # a batch of one
     is_list = isinstance(numbers, list | tuple) and len(numbers) > 0
     if is_list and all(isinstance(number, int | float) for number in numbers):
-        message = f"{name} returned {len(numbers):,} numbers for an input, such as probabilities"
+        count = text.plural(len(numbers), "number")
+        message = f"{name} returned {count} for an input, such as probabilities"
         advice = (
             "return the label of the largest: LABELS[int(scores.argmax())], or that of its one "
             "score: LABELS[int(score > 0.5)]"
         )
-    return errors.ModelError(message, evidence=text.shortened(repr(answer), 80), cure=advice)
+    path, inner = _unpacked(answer)
+    if isinstance(inner, str):
+        advice = f"return its text: {path}"
+    evidence = None if answer is None else text.shortened(repr(answer), 80)
+    return errors.ModelError(message, evidence=evidence, cure=advice)
+
+
+def _unpacked(answer: Any) -> tuple[str, Any]:
+    """Return how Python reads what lists and mappings of one item hold, and what that is."""
+    path = "answer"
+    while isinstance(answer, Mapping | list) and len(answer) == 1 and len(path) < text.EXCERPT:
+        key = next(iter(answer)) if isinstance(answer, Mapping) else 0
+        path += f"[{key!r}]"
+        answer = answer[key]
+    return path, answer
 
 
 # calls, or batches, that are made in one go: this spreads the overhead over them

@@ -259,6 +259,17 @@ def test_what_no_call_survives_ends_the_run_and_is_not_to_be_repeated(
     assert statuses(gate)["baseline_answers"] == "note" or calls is not FEW
 
 
+def test_two_models_that_are_refused_name_their_own_rows(http: EndpointProject) -> None:
+    missed = {"base": 3, "ft": 7}
+    http.server.answer = lambda body: (
+        error(400) if index_of(body) == missed[body["model"]] else answer(body)
+    )
+    gate = ends(http.judge(), "error")
+    mentions(check(gate, "baseline_answers"), "1 of 60", "test.jsonl:4")
+    mentions(check(gate, "candidate_answers"), "1 of 60", "test.jsonl:8")
+    assert statuses(gate)["candidate_answers"] == "error"
+
+
 def test_a_model_that_stops_the_run_and_is_forgiven_leaves_the_other_an_error(
     http: EndpointProject,
 ) -> None:

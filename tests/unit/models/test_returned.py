@@ -70,7 +70,8 @@ def test_a_label_is_read_where_there_is_one(answer: Any, label: str | None) -> N
         ),
         ({"logits": [1]}, ["dict", "{'logits': [1]}"]),
         (["x", "y"], ["['x', 'y']", "return text"]),
-        (np.array([[0.3]]), ["LABELS[int(score > 0.5)]"]),
+        ([{"generated_text": "ham"}], ["return its text: answer[0]['generated_text']"]),
+        (np.array([[0.3]]), ["returned 1 number for", "LABELS[int(score > 0.5)]"]),
         (SimpleNamespace(cats={}), ["SimpleNamespace", "return text"]),
     ],
 )
@@ -79,6 +80,7 @@ def test_what_holds_no_label_is_shown_with_the_way_to_unpack_it(
 ) -> None:
     text = str(unreadable("mine", answer))
     assert all(part in text for part in ("mine", *named))
+    assert "None; None" not in text
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,7 @@ def test_predictions_are_one_for_each_input(found: Any, answers: list[Any]) -> N
 
 @pytest.mark.parametrize(
     ("found", "told"),
-    [(["a"], "1 answers for 2 inputs"), ("ab", "a value of type str"), (None, "None")],
+    [(["a"], "1 answer for 2 inputs"), ("ab", "a value of type str"), (None, "None")],
 )
 def test_a_list_of_inputs_has_as_many_answers(found: Any, told: str) -> None:
     assert one_each("mine", ("a", "b"), 2) == ("a", "b")
