@@ -137,7 +137,7 @@ def dropped(text: str, rng: random.Random) -> str:
 
 
 def typo(text: str, rng: random.Random) -> str:
-    position = rng.randrange(len(text))
+    position = rng.randrange(max(1, len(text)))
     return text[:position] + text[position + 1 :]
 
 

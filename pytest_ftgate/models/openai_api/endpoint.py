@@ -157,11 +157,11 @@ def _completion(
             reasoning.append(value)
 
     refusal = message.get("refusal")
-    calls = message.get("tool_calls")
+    calls = message.get("tool_calls") or message.get("function_call")
     if isinstance(refusal, str) and refusal:
         finish = "refusal"
         text = text or refusal
-    elif isinstance(calls, list) and calls:
+    elif isinstance(calls, list | Mapping) and calls:
         if text:  # what is said beside the calls
             reasoning.append(text)
         text = calls_text(calls)

@@ -75,6 +75,11 @@ THOUGHT = {
             Completion('[{"arguments":{},"name":"f"}]'),
         ),
         (body(None, tool_calls=[{}]), Completion("[{}]")),
+        # as older models call
+        (
+            body(None, function_call=CALL["function"]),
+            Completion('[{"arguments":{"x":1},"name":"f"}]'),
+        ),
         (body("hi", reasoning_content="so"), Completion("hi", reasoning="so")),
         (body("hi", reasoning="so"), Completion("hi", reasoning="so")),
         (body("hi", reasoning={}, reasoning_details=[], annotations=[1]), Completion("hi")),
