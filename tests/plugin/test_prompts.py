@@ -186,13 +186,13 @@ def most(text: str) -> str:
         (
             {"system": lambda i: None if i % 10 else SYSTEM},
             {"system": "Else."},
-            "its system",
+            "without system",
             (1, 0),
         ),
         (
             {"system": lambda i: None if i % 10 else SYSTEM},
             {"system": SYSTEM},
-            "its system",
+            "without system",
             (1, 0.1),
         ),
         ({"system": "word " * 200}, {}, "word word", (0, 1)),
@@ -203,7 +203,7 @@ def most(text: str) -> str:
             SYSTEM,
             (1, 0),
         ),
-        ({}, {"system": SYSTEM}, "its system", (1, 0)),
+        ({}, {"system": SYSTEM}, "without system", (1, 0)),
         ({"wrap": WRAP}, {}, "### Message", (0, 1)),
         ({"wrap": "Q: {}"}, {}, "'Q: '", (0, 1)),
         ({"wrap": "classify {}"}, {}, "'classify '", (0, 1)),
@@ -215,10 +215,10 @@ def most(text: str) -> str:
             "'Q: '",
             (0, 1),
         ),
-        ({}, {"template": "Classify this message: {input}"}, "its template", (1, 0)),
+        ({}, {"template": "Classify this message: {input}"}, "without template", (1, 0)),
         ({"tools": TOOLS}, {}, "tools", (0, 1)),
         ({"tools": TOOLS}, {"params": {"tools": OTHER_TOOLS}}, "tools", (0, 1)),
-        ({}, {"params": {"tools": TOOLS}}, "its tools", (1, 0)),
+        ({}, {"params": {"tools": TOOLS}}, "without tools", (1, 0)),
     ],
 )
 def test_a_candidate_that_is_not_asked_as_in_training(
@@ -278,7 +278,7 @@ def test_a_candidate_that_is_asked_as_in_training(
 def test_the_mismatch_is_the_cure_of_a_red_gate(http: EndpointProject) -> None:
     _train(http, system=SYSTEM)
     gate = ends(http.judge(margin=0.9, checks={"near_duplicates": "warn"}), "fail")
-    assert "make its system" in str(check(gate, "margin")["advice"])
+    assert "the system of the training rows" in str(check(gate, "margin")["advice"])
 
 
 def test_the_gate_decides_what_a_mismatch_means(http: EndpointProject) -> None:
