@@ -23,6 +23,7 @@ _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "b
 _FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
 _NOT_BEGUN = frozenset({409, 425, 429, 503})  # refusals that may pass and cost nothing
 _REASONING = ("reasoning_content", "reasoning")  # of DeepSeek and vLLM, and of OpenRouter
+_TAGS = re.compile(r"(?:<[^<>]*>)+")
 _SHORTEST_KEY = 8
 """The least length of a key that is a secret, and no placeholder such as EMPTY."""
 
@@ -316,6 +317,8 @@ def read_refusal(
     message = facts.get("message", error)
     if isinstance(facts.get("param"), str):
         message = f"{message} (param {facts['param']})"
+    if isinstance(message, str) and message.startswith("<"):
+        message = _TAGS.sub(" ", message).strip()  # a page for people
     refusal = _refusal(status, codes, endpoint, headers)
     raise endpoint.error(
         f"HTTP {status}: {refusal.problem}",

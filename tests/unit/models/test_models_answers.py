@@ -355,7 +355,7 @@ def test_an_endpoint_that_asks_for_a_key_where_none_is_named(failing):
 def test_a_refusal_that_may_pass(failing, status):
     found = failing(error(status, retry_after="7"))
     assert (str(status) in found.what, found.evidence) == (True, "no")
-    assert failing(Reply(status=status, body="<html>\nDown")).evidence == "<html> Down"
+    assert failing(Reply(status=status, body="<html><p>Down</html>")).evidence == "Down"
     assert (found.fatal, found.retryable, found.retry_after_s) == (False, True, 7.0)
     assert found.unpaid == (status in (409, 425, 429, 503))
     assert found.kind == ("busy" if status in (429, 503) else "other")
