@@ -388,7 +388,11 @@ def _compare_examples(base: Base, data: DataKeys) -> str:
     with TemporaryDirectory() as folder:
         copy = Path(folder, path.name)
         copy.write_bytes(content)
-        old = _read_examples(data, copy)
+        try:
+            old = _read_examples(data, copy)
+        except FtgateError as error:  # such as a pointer of Git LFS; nobody knows the copy's path
+            text = f"{shown_path(path)} cannot be read there: {error.what}"
+            raise HistoryError(text, cure=_APPROVED) from None
     new = _read_examples(data, path)
 
     losses = []

@@ -153,7 +153,7 @@ CASES = {  # then, now (with the usual test set), findings
     "removed, with hashes for ids": (
         {"test.jsonl": PLAIN + PLAIN.replace("question", "why")}, {"test.jsonl": PLAIN},
         ("10 examples of test.jsonl -> 5 removed (line 6, line 7, line 8 at main) (",)),
-    "unreadable": ({"test.jsonl": "{"}, {}, ("could not compare with main: ",)),
+    "unreadable": ({"test.jsonl": "{"}, {}, ("compare with main: test.jsonl cannot be read there: inv",)),
     "a slice": ({"ftgate.yaml": SLICED, "test.jsonl": MORE}, {"test.jsonl": MORE.replace("de", "en", 1)}, ("1 c",)),
     "another field": ({"test.jsonl": MORE}, {"test.jsonl": MORE.replace('"x"', '"y"', 1)}, ("1 changed (line 1",)),
     "other ids": ({"test.jsonl": SET.replace("t0", "x").replace("t1", "t0").replace('"x', '"t1')}, {}, ("2 cha",)),
