@@ -58,7 +58,7 @@ def _escaped(text: str, but: str = "") -> str:
 def one_line(text: str) -> str:
     """Join the lines of a text with the punctuation that sentences need."""
     joined = ""
-    for number, line in enumerate(text.splitlines()):
+    for number, line in enumerate(filter(str.strip, text.splitlines())):
         begins_sentence = line.strip()[:1].isupper()
         sign = "; "
         if number == 0:

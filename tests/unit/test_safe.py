@@ -70,6 +70,7 @@ def test_the_text_of_an_error_is_harmless_and_bounded(kind: type[DataError]) -> 
     assert len(str(kind("no", evidence="line\n" * 100, cure="cure\n" * 100)).split("\n")) == 25
     assert one_line("a\n  b\nc") == "a; b; c"
     assert one_line("a\n  Do b.\n  Or c: \n  this\n") == "a. Do b. Or c: this"
+    assert one_line("not found: a\n\nDefined in:\nb\n \nc") == "not found: a. Defined in: b; c"
     assert one_line("cut...\nalso b\nthen...\nDo c") == "cut...; also b; then... Do c"
     assert one_line("") == ""
 
