@@ -168,8 +168,9 @@ class Stores:
         What may not outlive that is deleted when the session ends.
         """
         for run in runs:
-            if run.model.until_judged:
-                self.judged.update(prediction.key for prediction in run.all_predictions)
+            for prediction in run.all_predictions:
+                if run.model.until_judged and not prediction.recorded:
+                    self.judged.add(prediction.key)
 
     def not_kept(self, run: Run) -> int:
         """Return how many answers of a run the next session will not find."""

@@ -10,6 +10,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from endpoint_project import EndpointProject
 from gate_project import Project, mentions, passed, stopped
 
 from pytest_ftgate.runs import store
@@ -66,6 +67,18 @@ def test_a_folder_in_which_nobody_can_write(stored: Project) -> None:
     stored.result.assert_outcomes(errors=1)
     assert "Traceback" not in stored.result.stdout.str() + stored.result.stderr.str()
     assert not asked(stored), "no call is made whose answer cannot be kept"
+
+
+@pytest.mark.skipif(
+    not os.path.exists("/proc/self"), reason="needs a folder in which nobody can write"
+)
+def test_recordings_need_no_folder_in_which_anybody_can_write(http: EndpointProject) -> None:
+    http.gates(candidate=http.model("ft", revision=...))
+    http.gate("--ftgate-report=recordings:recordings")
+    ini = "[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = recordings\n"
+    http.file("tox.ini", f"{ini}ftgate_state = /proc/self/absent\n")
+    passed(http.gate("--ftgate-offline"))
+    assert http.result.ret == 0
 
 
 @pytest.mark.parametrize("args", [(), ("-n2",)])
