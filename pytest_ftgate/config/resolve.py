@@ -300,7 +300,7 @@ def _check_standards(config: GateKeys) -> None:
         cure = "Add the prompt that the candidate must beat: baselines: {prompt: NAME, ...}."
         raise _contradiction(config, "baselines", text, cure)
     if config.margin is not None and config.max_drop is not None:
-        text = f"{config.quoted('max_drop')} is set, too: keep one"
+        text = f"{config.quoted('max_drop')} is set, too"
         cure = "Remove one of them. With max_drop the candidate may be worse, and no gain is "
         cure += "required."
         raise _contradiction(config, "margin", text, cure)

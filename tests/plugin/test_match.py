@@ -258,7 +258,7 @@ def test_a_mark_may_allow_more_but_not_ask_for_something_else(project: Project) 
         )
         gate = project.judge("g", max_drop=0.1, cheaper_by=2)
         if "margin" in standard:
-            mentions(stopped(gate), "margin: 0.05 (ftgate.yaml:4)", "max_drop 0.1", "marker")
+            mentions(stopped(gate), "ftgate.yaml:4: margin", "max_drop 0.1 (marker)")
         else:
             assert gate["loosened"] == ["max_drop: 0.02 -> 0.1", "cheaper_by: 6 -> 2"]
             assert check(gate, "max_drop")["source"] == "marker"

@@ -109,6 +109,10 @@ def test_a_value_that_is_nested_too_deeply_or_within_itself_is_refused(folder, v
     assert error.what.startswith("invalid YAML: maximum recursion depth exceeded")
 
 
+def test_a_sign_that_unicode_does_not_have_is_refused(folder):
+    assert refusal(folder, 'a: "\\UFFFFFFFF"\n').what.startswith("invalid YAML: ")
+
+
 def test_a_key_that_is_written_twice_is_refused_with_both_lines(folder):
     error = refusal(folder, "a: 1\nb: 2\na: 3\n")
     assert (error.where.line, error.where.key) == (3, "a")
