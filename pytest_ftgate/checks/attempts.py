@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
+from operator import itemgetter
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
@@ -337,12 +338,13 @@ def find_attempt(config: GateKeys, model: Model, test: DataSet) -> Attempt:
 
 def _hash_of_answers(run: Run) -> str:
     """Return a hash of all answers of a model, whatever the order of the examples."""
-    hashes = []
+    answers = []
     for example, *predictions in zip(run.test_set, *run.predictions, strict=True):
         texts = [prediction.completion and prediction.completion.text for prediction in predictions]
-        hashes.append(hash_of(canonical_json([normalized_input(example.input), *texts])))
+        answers.append([normalized_input(example.input), *texts])
 
-    return hash_of(" ".join(sorted(hashes)))
+    answers.sort(key=itemgetter(0))
+    return hash_of(canonical_json(answers))
 
 
 # --- the ledger -----------------------------------------------------------------------------------

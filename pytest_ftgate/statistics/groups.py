@@ -38,6 +38,8 @@ def group_codes(groups: Iterable[Hashable] | None, n: int) -> Codes | None:
     names = list(groups)
     if len(names) != n:
         raise ValueError(f"{len(names)} groups were given for {n} examples")
+    if names.count(None) == n:  # as most test sets have none
+        return None
 
     codes: dict[Hashable, int] = {}
     code_of_example = []
