@@ -4,7 +4,7 @@ Source: A. Broder, On the resemblance and containment of documents (1997).
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
 from pytest_ftgate.checks.audit import wording
 from pytest_ftgate.data import INSTRUCTIONS, DataSet, normalized_input, texts_in
@@ -23,8 +23,8 @@ class Index:
 
     def __init__(self, texts: Iterable[str], counts: Counter[str]) -> None:
         """Index these texts; ``counts`` says how frequent words are where they are looked for."""
-        self._offsets: dict[str, set[int]] = defaultdict(set)
-        self._texts: dict[Hashable, list[tuple[int, list[str], str]]] = defaultdict(list)
+        self._offsets: dict[str, list[int]] = defaultdict(list)
+        self._texts: dict[tuple[int, str], list[tuple[int, str]]] = defaultdict(list)
         for text in texts:
             words = text.split(" ")
             # a common word would be looked up in nearly every text
@@ -32,10 +32,11 @@ class Index:
             position = words.index(rarest)
             # the word is in the middle of the run, unless the text begins or ends before
             start = max(0, min(position - _RUN // 2, len(words) - _RUN))
-            run = words[start : start + _RUN]
+            run = " ".join(words[start : start + _RUN])
             offset = position - start
-            self._offsets[rarest].add(offset)
-            self._texts[(offset, *run)].append((start, words, text))
+            if offset not in self._offsets[rarest]:
+                self._offsets[rarest].append(offset)
+            self._texts[offset, run].append((start, text))
 
     def find(self, holder: str) -> Iterator[tuple[str, int]]:
         """Yield each text that stands within another one, and the number of words before it."""
@@ -45,9 +46,10 @@ class Index:
             return
         for position, word in enumerate(words):
             for offset in self._offsets.get(word, ()):
-                run = words[max(position - offset, 0) : position - offset + _RUN]
-                for start, text_words, text in self._texts.get((offset, *run), ()):
+                run = " ".join(words[max(position - offset, 0) : position - offset + _RUN])
+                for start, text in self._texts.get((offset, run), ()):
                     first = position - offset - start
+                    text_words = text.split(" ")
                     if first >= 0 and words[first : first + len(text_words)] == text_words:
                         yield text, first
 
@@ -70,46 +72,44 @@ def find_leaks(
         trained, tested: the inputs of both sets.
         outputs, answers: the expected outputs of both sets, as stripped text.
     """
-    keys = []
-    holders: dict[Hashable, list[int]] = {}
-    forms = set()
+    keys: set[Hashable] = set()
     for text, answer in zip(tested, answers, strict=True):
-        row_keys = list(_keys(text, answer))
-        if text.is_long:
-            row_keys.append(text.words)
-            forms.add(text.form)
-        keys.append(row_keys)
-        for key in row_keys:
-            holders[key] = []
+        keys.update(_test_keys(text, answer))
 
+    holders: dict[Hashable, list[int]] = defaultdict(list)
     for row, (text, output) in enumerate(zip(trained, outputs, strict=True)):
         for key in _keys(text, output):
-            if key in holders:
+            if key in keys:
                 holders[key].append(row)
+
+    forms = {text.form for text in tested if text.is_long}
 
     if forms:
         texts = [*_inputs(trained), *_texts_beside(training, outputs)]
         for row, key in _find(forms, texts, outputs):
             # a row that holds a text twice is named once
-            if key in holders and row not in holders[key][-1:]:
+            if key in keys and row not in holders[key][-1:]:
                 holders[key].append(row)
-    return set(_pairs(keys, holders))
+    return set(_pairs(tested, answers, holders))
 
 
 def _pairs(
-    keys: Sequence[Sequence[Hashable]], holders: dict[Hashable, list[int]]
+    tested: Sequence[wording.Text],
+    answers: Sequence[str],
+    holders: Mapping[Hashable, list[int]],
 ) -> Iterator[tuple[int, int]]:
     """Yield each test row with training rows that hold one of its keys.
 
     All holders of a key are named once, then only the first of them. So the pairs name every row of
     both sets that is concerned, but there are no more of them than keys and holders.
     """
-    for test_row, row_keys in enumerate(keys):
-        for key in row_keys:
-            for row in holders[key]:
+    for test_row, (text, answer) in enumerate(zip(tested, answers, strict=True)):
+        for key in _test_keys(text, answer):
+            rows = holders.get(key, [])
+            for row in rows:
                 yield test_row, row
             # with the first holder each further test row is named, too
-            del holders[key][1:]
+            del rows[1:]
 
 
 def copies_but_for_digits(
@@ -130,6 +130,13 @@ def _keys(text: wording.Text, output: str) -> Iterator[Hashable]:
         yield text.exact
         if output:
             yield text.form, output
+
+
+def _test_keys(text: wording.Text, answer: str) -> Iterator[Hashable]:
+    """Yield the same of a test row, and the words of a long one, which may stand within a text."""
+    yield from _keys(text, answer)
+    if text.is_long:
+        yield text.words
 
 
 def _find(
