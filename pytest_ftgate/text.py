@@ -272,7 +272,6 @@ def _utc(seconds: float) -> datetime:
 # --- values in messages ---------------------------------------------------------------------------
 
 LONGEST_SHOWN = 100
-_NUMERAL = re.compile(r"\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*")
 
 
 def cut(text: str) -> str:
@@ -334,11 +333,6 @@ def got(value: Any, path: KeyPath) -> str:
     if may_hold_secret(last):
         return "got a value that is not shown"
     return f"got {_shown(value)}"
-
-
-def is_numeral(text: str) -> bool:
-    """Return whether a quoted text would be a number without its quotes."""
-    return _NUMERAL.fullmatch(text) is not None
 
 
 def _shown(value: Any) -> str:

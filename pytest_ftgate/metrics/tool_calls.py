@@ -29,9 +29,6 @@ from pytest_ftgate.metrics.options import Options, without_fence
 from pytest_ftgate.metrics.protocol import Answers, Kind, Metric, Scored, by_example
 
 NAMES = ("tool_call_exact", "tool_call_f1")
-NO_CALL = "[]"
-"""What is compared of an answer that calls no tool."""
-
 EXTRA = ("wrong", "ignore")
 _UNREADABLE = {"name": "(unreadable call)", "arguments": {}}
 _ARGUMENTS = ("lists", "normalize", "tolerance")

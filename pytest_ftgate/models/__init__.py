@@ -31,11 +31,6 @@ _BUILDERS = {
 }
 
 
-def is_built_in(spec: ModelSpec) -> bool:
-    """Return whether the provider of a model needs no hook."""
-    return spec.provider in _BUILDERS
-
-
 def unknown_provider(spec: ModelSpec) -> ConfigError:
     """Return the error about a provider that is not built in, where no hook knows it."""
     providers = [name for name in _BUILDERS if name != "callable"]  # which no file can hold
