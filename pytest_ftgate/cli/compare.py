@@ -54,9 +54,11 @@ def compare_reports(old_report: Report, new_report: Report) -> dict[str, list[Mo
     for name in dict.fromkeys((*new_gates, *old_gates)):
         changes[name] = list(_moves(old_gates.get(name), new_gates.get(name)))
 
-    old_unmet = {gate.name for gate in old_report.unjudged}
+    # The verdict of a red gate says already that it is not met.
+    known = {gate.name for gate in old_report.unjudged}
+    known.update(gate.name for gate in new_report.gates if not gate.passed)
     for gate in new_report.unjudged:
-        if gate.name not in old_unmet:
+        if gate.name not in known:
             lost = Move("required", f"no longer met: {gate.reason}", "WORSE")
             changes.setdefault(gate.name, []).append(lost)
     return changes

@@ -254,6 +254,11 @@ OUTCOMES = [
         of(GATE, unjudged={"intents": "loosened"}),
         {"intents": ("no longer met: loosened", "WORSE")},
     ),
+    (
+        of(GATE),
+        of(replace(GATE, verdict="fail"), unjudged={"intents": "the verdict is fail"}),
+        {"intents": ("pass -> fail", "WORSE")},
+    ),
     (of(GATE, unjudged=OWED), of(GATE, unjudged=OWED), {}),
     (of(GATE, unjudged=OWED), of(GATE), {}),
     (
