@@ -156,9 +156,9 @@ def _plan_and_leave(request: pytest.FixtureRequest, session: GateSession) -> NoR
     if item.nodeid not in session.plans:
         _plan(request, session)
 
-    (heading, *_), failed = session.plans[item.nodeid]
+    lines, failed = session.plans[item.nodeid]
     if failed:
-        pytest.fail(heading.text, pytrace=False)
+        pytest.fail("\n".join(line.text for line in lines), pytrace=False)
     pytest.skip(f"{session.planning} gives no verdict")
 
 

@@ -375,22 +375,23 @@ class GateSession:
         verbosity = self.config.get_verbosity()
         if verbosity <= terminal.HIDDEN:
             return
-        # The block of a red gate is the failure of its test.
+        # The block of a red gate or plan is the failure of its test.
         for nodeid, result in self.results.items():
-            if not self._is_printed(reporter, nodeid, result):
+            if not self._is_printed(reporter, nodeid, title(result)):
                 terminal.show_block(reporter, title(result), block(result, verbosity=verbosity))
-        for (heading, *lines), _ in self.plans.values():
-            terminal.show_block(reporter, heading, lines)
+        for nodeid, ((heading, *lines), _) in self.plans.items():
+            if not self._is_printed(reporter, nodeid, heading):
+                terminal.show_block(reporter, heading, lines)
         terminal.show_lines(reporter, [*self._review.lines(), *self._notes])
 
     @staticmethod
-    def _is_printed(reporter: "pytest.TerminalReporter", nodeid: str, result: GateResult) -> bool:
+    def _is_printed(reporter: "pytest.TerminalReporter", nodeid: str, heading: Line) -> bool:
         """Return whether pytest has printed the block as the failure of the test."""
         if reporter.config.option.tbstyle == "no":
             return False
-        heading = title(result).text
         return any(
-            failed == nodeid and heading in text for failed, text in terminal.failures(reporter)
+            failed == nodeid and heading.text in text
+            for failed, text in terminal.failures(reporter)
         )
 
     def _write_reports(self) -> None:

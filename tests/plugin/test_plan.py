@@ -185,7 +185,9 @@ def test_what_fails_already_is_said_and_exits_with_1(
     http: EndpointProject, option: str, asked: int
 ) -> None:
     http.gate_test(margin=3)
-    assert "no model was called" in plan(http, option, status=1)
+    lines = plan(http, option, status=1)
+    assert lines.count("no model was called") == 1
+    assert "\n".join(lines).count(", a check already fails") == 1
     right = (http.path / "test.jsonl").read_text()
     http.file("test.jsonl", right.replace('"input"', '"inptu"', 1))
     http.training_set(199)
