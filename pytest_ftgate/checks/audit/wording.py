@@ -80,7 +80,10 @@ def unescaped(text: str) -> str:
             break
         text = _normalized_again(meant)
 
-    return _TAG.sub(" ", text) if "<" in text else text
+    if "<" not in text:
+        return text
+    bare = _TAG.sub(" ", text)
+    return text if bare.isspace() else bare  # tags may be all that a row says
 
 
 def _normalized_again(text: str) -> str:

@@ -271,6 +271,14 @@ def test_what_says_the_same(training, test, leaked):
     assert audit(training, test).leaked == leaked
 
 
+def test_inputs_of_tags_alone_say_what_their_tags_do():
+    """As in rows about HTML: they are no copies of each other, and a leaked one is found."""
+    tags = [f'<img alt="{text}"/>' for text in SAID[:60]]
+    found = audit(tags[:40], tags[39:])
+    assert (found.usable, found.leaked, found.leaked_near) == (40, 1, 0)
+    assert (found.near_rows, found.test_near_rows) == ((), ())
+
+
 PLANTED = LONG[200:260]
 CHAT = [{"role": "system", "content": "{}"}, {"role": "user", "content": "so what"}]
 FORMS = {  # of a text and its number: an input, a row of an input and an output, or a mapping
