@@ -77,12 +77,11 @@ class Components:
             item = parents[item]
         return item
 
-    def join(self, item: int, other_item: int) -> bool:
-        """Connect two items, and return whether they were apart."""
+    def join(self, item: int, other_item: int) -> None:
+        """Connect two items."""
         first = self.first(item)
         second = self.first(other_item)
         self._parents[max(first, second)] = min(first, second)
-        return first != second
 
 
 Pairs = list[tuple[int, int]]
