@@ -1,7 +1,6 @@
 """Judge one gate: read its inputs, run the free checks, call its models, judge their answers."""
 
 import json
-from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import Any, get_args
@@ -9,7 +8,7 @@ from typing import Any, get_args
 from pytest_ftgate import clock
 from pytest_ftgate.check_names import Stage
 from pytest_ftgate.checks import attempts, freshness, rules
-from pytest_ftgate.checks.context import Context, Found, result_of
+from pytest_ftgate.checks.context import Context, result_of
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.data import DataSet
 from pytest_ftgate.errors import ConfigError, FtgateError
@@ -18,7 +17,7 @@ from pytest_ftgate.gate.state import Judged, Services, uncollected
 from pytest_ftgate.guarded import guarded
 from pytest_ftgate.result import RED, Check, Status, error_check
 from pytest_ftgate.runs.jobs import Job, Run
-from pytest_ftgate.runs.judging import Judging, ask_judges, calibrate
+from pytest_ftgate.runs.judging import ask_judges, calibrate
 from pytest_ftgate.runs.measure import Measured, measure_run, score_run
 from pytest_ftgate.runs.names import Purpose, RunName
 from pytest_ftgate.runs.runner import run_models, sample_job
@@ -135,11 +134,7 @@ def _add_calibration(gate: Context, options: dict[str, Any]) -> Context:
     if gate.judging is None:
         return gate
     judging, checks = calibrate(gate.judging, options)
-    return _with_judging(gate, judging, checks)
-
-
-def _with_judging(gate: Context, judging: Judging, checks: Iterable[Check]) -> Context:
-    return replace(gate, judging=judging).with_found(Found({}, checks))
+    return replace(gate, judging=judging).with_checks(checks)
 
 
 def jobs_of(gate: Context) -> dict[RunName, Job]:
@@ -186,7 +181,8 @@ def _add_judgements(gate: Context, options: dict[str, Any]) -> Context:
     judging, checks = ask_judges(gate.judging, gate.test, gate.runs_of("test"), options)
     # The candidate's judged metrics represent those of all models.
     judged = judging.metrics.get("candidate") or next(iter(judging.metrics.values()), {})
-    return replace(_with_judging(gate, judging, checks), metrics={**gate.metrics, **judged})
+    metrics = {**gate.metrics, **judged}
+    return replace(gate, judging=judging, metrics=metrics).with_checks(checks)
 
 
 # --- the verdict ----------------------------------------------------------------------------------
