@@ -23,9 +23,11 @@ from pytest_ftgate.runs.measure import (
     score_run,
 )
 from pytest_ftgate.text import (
+    EXCERPT,
     NAMED,
     cut,
     plural,
+    printable,
     show_amount,
     show_difference,
     show_percent,
@@ -126,6 +128,8 @@ def check_free(gate: Context) -> Iterator[Check]:
     for guard in gate.parts.guards:
         yield from _leaked(guard)
         yield from _too_small(guard)
+    if any(model.ids is not None for model in gate.models.values()):
+        yield from _ids_of_others(gate)
 
 
 def _left_out_slices(gate: Context) -> Iterator[Check]:
@@ -177,6 +181,22 @@ def _too_small(guard: Guard) -> Iterator[Check]:
     advice = f"Add {plural(size.needed - size.have, f'more {size.unit}')} to the guard."
     numbers = {"observed": size.have, "required": size.needed}
     yield guard.check("inconclusive", message, **numbers, advice=advice)
+
+
+def _ids_of_others(gate: Context) -> Iterator[Check]:
+    """Refuse an id of two inputs: both would have one recorded answer, which is joined by id."""
+    inputs = {example.id: example.input for example in gate.test}
+    for guard in gate.parts.guards:
+        for row, example in enumerate(guard.test):
+            if inputs.setdefault(example.id, example.input) == example.input:
+                continue
+
+            message = f'the id "{printable(example.id, EXCERPT)}" is also that of another input, '
+            message += "and recorded answers are joined by id"
+            source = str(guard.test.where(row))
+            advice = "Give the guard's examples other ids, and record their answers under these."
+            yield guard.check("error", message, source=source, advice=advice)
+            break
 
 
 def _named(names: Sequence[str]) -> str:

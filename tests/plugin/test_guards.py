@@ -47,6 +47,17 @@ def test_recorded_models_without_the_guards_predictions(project: Project) -> Non
     assert check(gate, "guards.general")["status"] == "warning"
 
 
+def test_recorded_answers_to_the_test_set_are_none_to_a_guard_with_the_same_ids(
+    project: Project,
+) -> None:
+    """Nobody recorded the guard: both models would lose nothing on it."""
+    guard_set(project, 60, prefix="t")
+    finding = stopped(judged(project, {"max_drop": 0.3}))
+    assert finding["name"] == "guards.general"
+    assert finding["source"] == "general.jsonl:1"
+    mentions(finding, "t0")
+
+
 def test_a_guard_holds_against_every_baseline(project: Project) -> None:
     """Measured, b is the better one, and the candidate answers as b does; a may be better in reality."""
     project.predictions("other.jsonl", 60, wrong_at=range(45, 60))
