@@ -75,9 +75,9 @@ _TABLE = (
         "free",
         "All words of a test input, at least eight (or twelve characters of a script without "
         "spaces), follow each other in one text of the training set; or the whole input is equal "
-        "to a training input, both without what nine in ten rows of their set begin or end with. "
-        "Words are compared without case, punctuation, Markdown, HTML tags and escapes; a word "
-        "with a digit equals another one if the outputs are equal.",
+        "to a training input, with or without what nine in ten rows of their set begin or end "
+        "with. Words are compared without case, punctuation, Markdown, HTML tags and escapes; a "
+        "word with a digit equals another one if the outputs are equal.",
     ),
     CheckName(
         "leaked_near",

@@ -63,9 +63,9 @@ def find_leaks(
 ) -> set[tuple[int, int]]:
     """Return the test rows that leaked, each with training rows that hold it.
 
-    A test input has leaked if it is equal to a training input, both without their templates, or if
-    it is long and all of its words follow each other in one text of a training row. A word with a
-    digit is equal to another one if the outputs are equal: in a template, and in a long input.
+    A test input has leaked if it is equal to a training input, with or without their templates, or
+    if it is long and all of its words follow each other in one text of a training row. A word with
+    a digit is equal to another one if the outputs are equal: in a template, and in a long input.
 
     Args:
         training: the training set, for the texts beside its inputs.
@@ -128,6 +128,9 @@ def _keys(text: wording.Text, output: str) -> Iterator[Hashable]:
     """Yield what equal rows share: the exact words; or the output and words without digits."""
     if text.words:
         yield text.exact
+        # A copy of a row also equals it where only one of the two sets has its template.
+        if text.whole != text.exact:
+            yield text.whole
         if output:
             yield text.form, output
 

@@ -151,6 +151,16 @@ def test_a_test_input_in_the_training_set(training, test, pairs):
     )
 
 
+WORDS = ("red", "blue", "green", "black", "white", "pink", "gold", "grey", "teal", "lime", "plum")
+
+
+def test_a_copy_with_the_template_of_the_test_set_leaks_into_a_set_without_it():
+    test = [(f"paint it {word}", word) for word in WORDS]
+    others = [(f"{word} is fine", word) for word in WORDS]
+    audit_result = audit([*others, *test[:2]], test)
+    assert audit_result.leaked_rows == ((0, 11), (1, 12))
+
+
 @given(ROWS)
 def test_every_non_blank_input_leaks_from_its_own_set(rows):
     audit_result = audit(rows, rows)
