@@ -76,13 +76,12 @@ def _few_examples(gate: Context, n: int) -> Check:
 
 def _few_groups(gate: Context, n_groups: int, counted: int) -> Check:
     """Refuse too few groups of examples: they do not generalise to other groups."""
-    unit = "group"
+    message = f"{plural(n_groups, 'group')} of test examples"
     advice = "Add test examples of new groups; more of the same groups do not help."
     if gate.groups != gate.test.groups:
-        unit = "rater"
+        message = plural(n_groups, "rater")
         advice = "Let more people rate, about as many pairs each."
 
-    message = f"{plural(n_groups, unit)} of test examples"
     if counted != n_groups:
         message += f" of unequal sizes, which count as {counted}"
     message += f" ({MIN_GROUPS} required)"

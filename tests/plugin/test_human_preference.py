@@ -81,7 +81,7 @@ def test_there_is_nothing_to_prefer_between_equal_outputs(judged: Rated) -> None
     ("raters", "likes", "verdict", "text"),
     [
         (3, 3, "pass", "3 raters in prefs.csv: the bound assumes"),
-        (12, 12, "inconclusive", "12 raters of test examples (15 required)"),
+        (12, 12, "inconclusive", "12 raters (15 required)"),
         (20, 20, "pass", "with the 20 raters as the observations"),
         (20, 14, "inconclusive", "could be chance"),
     ],
