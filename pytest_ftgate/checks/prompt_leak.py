@@ -14,6 +14,7 @@ from typing import Any
 from pytest_ftgate.checks.audit.wording import MOST
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import Input, expected_text, normalized_input, texts_in
+from pytest_ftgate.metrics.labels import are_labels
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import EXCERPT, plural, printable
 
@@ -116,7 +117,9 @@ def _holding_rows(texts: Sequence[str], outputs: Sequence[str]) -> list[int]:
     Each output weighs the same: a field that often says "no" does not reveal an output that is
     nearly always "no".
     """
-    labels = set(outputs) if _are_labels(outputs) else set()
+    labels = set(outputs)
+    if not are_labels(labels, len(outputs)):
+        labels = set()
     rows = []
     for row, output in enumerate(outputs):
         text = f" {texts[row]} "
@@ -144,17 +147,10 @@ def _coding_rows(texts: Sequence[str], outputs: Sequence[str]) -> list[int]:
             return []
 
     # a field with a value of its own for each row codes nothing
-    if len(output_of) > len(set(outputs)) or not _are_labels(outputs):
+    labels = set(outputs)
+    if len(output_of) > len(labels) or not are_labels(labels, len(outputs)):
         return []
     return list(range(len(outputs)))
-
-
-def _are_labels(outputs: Sequence[str]) -> bool:
-    """Return whether outputs repeat, each at least twice on average.
-
-    Of other outputs many a field has a value of its own for each.
-    """
-    return 2 * len(set(outputs)) <= len(outputs)
 
 
 def _words_of(text: str) -> str:
