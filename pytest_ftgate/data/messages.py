@@ -37,9 +37,9 @@ def split_conversation(value: Any, key: str) -> tuple[example.Messages, Any] | N
     """Return the messages before the assistant's last one, and the expected output in that one.
 
     That is its text or, if it calls tools, the list of its calls (see :func:`canonical_calls`). A
-    message with ``weight: 0`` is not trained on: the last
-    one of the assistant with another weight is the expected output, and None is returned if there
-    is none. Weights are removed from the input.
+    message with ``weight: 0`` is not trained on: the last one of the assistant with another weight
+    is the expected output, and None is returned if there is none. Weights are removed from the
+    input.
     """
     messages = checked_messages(value, key)
     if any("weight" in message for message in messages):

@@ -18,7 +18,10 @@ _Compared: TypeAlias = tuple[bool, Any]
 """Whether an output is compared as JSON, and the text or the key of the value."""
 
 MOST_OUTPUTS = 50
-"""With more different outputs, or each but once or twice, exact_match compares free text."""
+"""The most distinct outputs that are labels, where each has two examples on average.
+
+With others exact_match compares free text.
+"""
 
 
 # Scripts without spaces between words (Thai, Lao; Myanmar; Khmer; Hiragana, Katakana; Han). Each
