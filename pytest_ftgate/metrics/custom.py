@@ -155,7 +155,10 @@ class ExampleMetric(Metric):
 
         Raise :class:`MetricError` if it breaks the declaration.
         """
-        number: Any = value if isinstance(value, Real | np.bool_) else math.nan
+        # numpy would convert the bounds to a narrow type
+        number: Any = value.item() if isinstance(value, np.generic) else value
+        if not isinstance(number, Real):
+            number = math.nan
         # a mean of numbers within the range may be rounded to a number outside
         slack = _ROUNDING * (self.high - self.low)
         fits = self.low - slack <= number <= self.high + slack

@@ -85,6 +85,12 @@ def test_any_real_number_is_a_score(value):
     )
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_number_of_numpy_is_compared_with_a_range_that_its_type_does_not_hold():
+    mine = returning(np.float16(7), high=1e6)
+    assert build("mine", custom={"mine": mine}).score(["a"], [["a"]]).value == 7
+
+
 @pytest.mark.parametrize(
     ("value", "words"),
     [
