@@ -129,7 +129,12 @@ class Options:
         return self.spec.name
 
     def error(
-        self, what: str, *, key: str | None = None, evidence: str | None = None, cure: str
+        self,
+        what: str,
+        *,
+        key: str | None = None,
+        evidence: str | None = None,
+        cure: str | None = None,
     ) -> ConfigError:
         return ConfigError(what, where=self.spec.source.where(key), evidence=evidence, cure=cure)
 
@@ -215,7 +220,7 @@ class Options:
         return count
 
     def wrong(self, key: str, value: Any, expected: str) -> ConfigError:
-        return self.error(f"{key} is {excerpt(repr(value))}", key=key, cure=f"Write {expected}.")
+        return self.error(f"must be {expected}, got {excerpt(repr(value))}", key=key)
 
 
 def is_number(value: Any) -> bool:

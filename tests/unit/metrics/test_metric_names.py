@@ -87,7 +87,7 @@ ELSEWHERE = {"$ref": "https://example.org/a.json"}
         # how a label is read
         *(("f1_macro", AB, {"normalize": value}, "normalize", "punctuation") for value in (True, [1], None)),
         ("f1_macro", AB, {"normalize": ["case", "zzz"]}, "normalize", "'zzz'"),
-        ("f1_macro", AB, {"pattern": 3}, "pattern", "is 3"),
+        ("f1_macro", AB, {"pattern": 3}, "pattern", "must be text, got 3"),
         ("f1_macro", AB, {"pattern": ""}, "pattern", "text"),
         ("f1_macro", AB, {"pattern": "(a"}, "pattern", "position 0"),
         ("f1_macro", AB, {"json_field": ["a"]}, "json_field", "text"),
