@@ -49,7 +49,6 @@ CODE = "sahil280114/codealpaca/master/data/"
 JAPANESE = "yahoojapan/JGLUE/main/datasets/jcommonsenseqa-v1.3/"
 PLANTED = 60
 
-Text = str
 Row = tuple[Any, str]
 Hide = Callable[[str, str, random.Random, Sequence[tuple[str, str]]], Row]
 """Return a training row that holds a text with this answer; the last argument has other rows."""

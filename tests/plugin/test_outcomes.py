@@ -131,7 +131,10 @@ def test_a_report_that_was_emptied(red: Project, args: tuple[str, ...]) -> None:
 # --- parameters ----------------------------------------------------------------------------------------------
 
 
-def test_a_parameter_in_place_of_a_fixture_is_what_is_judged(green: Project) -> None:
+@pytest.mark.parametrize("indirect", [False, True])
+def test_a_parameter_in_place_of_a_fixture_is_what_is_judged(
+    green: Project, indirect: bool
+) -> None:
     """pytest lets a parameter take a fixture's place: the model that the test sees is the one that the gate judges."""
     write_jsonl(green.path / "few.jsonl", [{"input": "a question", "expected": "refund"}])
     (green.path / "test_gate.py").unlink()
@@ -142,7 +145,8 @@ def test_a_parameter_in_place_of_a_fixture_is_what_is_judged(green: Project) -> 
         "ftgate_training_set": ("few.jsonl", "fail"),
     }
     for name, (value, _) in verdicts.items():
-        code = f"@pytest.mark.parametrize({name!r}, [{value!r}])\ndef test_gate({name}): pass\n"
+        code = f"@pytest.mark.parametrize({name!r}, [{value!r}], indirect={indirect})\n"
+        code += f"def test_gate({name}): pass\n"
         green.file(f"test_{name}.py", f"import pytest\n@pytest.mark.ftgate('support')\n{code}")
     assert [gate["verdict"] for gate in green.report()["gates"]] == [
         verdict for _, verdict in verdicts.values()

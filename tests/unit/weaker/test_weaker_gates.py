@@ -253,7 +253,7 @@ AMONG = [  # what is found, and the other way round
     )),
     (f"baseline: {BARE}", f"baselines: {{base: {BARE[:-1]}, params: {{}}}}}}", [], []),
     # facts of the economics decide only with a limit
-    *((*(f"economics: {{calls_per_month: 9, training_cost_usd: {cost}}}" for cost in (100, 10)), [], []) for _ in "x"),
+    (*(f"economics: {{calls_per_month: 9, training_cost_usd: {cost}}}" for cost in (100, 10)), [], []),
     (spent(training_cost_usd=100), TOKENS, [f"{TRAINED}: 100 ->"], [f"{TRAINED}: 8 per 1M tokens x 9 epochs ->"]),
     # with max_drop guards and slices are promises too; a margin asks for more, and for no lower cost
     (KEPT, KEPT.replace("0.03", "0.1").replace("0.02", "0.01"), ["guards.general.max_drop: 0.03 ->"], ["max_drop: 0."]),
