@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 from enumeration import trinomial
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from set_examples import arms, pooled_arm
 from test_exact import accepted_region
@@ -85,18 +85,23 @@ def test_fewest_wins(evidence):
 
 @given(
     st.integers(1, 80),
+    st.integers(0, 3),
     st.sampled_from([-0.04, 0.0, 0.03, 0.2]),
     st.sampled_from(["significant", "proven"]),
 )
-def test_one_win_fewer_does_not_do(n, margin, evidence):
-    fewest = planning.fewest_wins(n, margin=margin, confidence=0.95, evidence=evidence)
+@example(8, 3, 0.0, "significant")
+@example(8, 2, 0.5, "significant")
+def test_one_win_fewer_does_not_do(n, losses, margin, evidence):
+    asked = {"margin": margin, "confidence": 0.95, "evidence": evidence, "losses": losses}
     target = 0.0 if evidence == "significant" else margin
 
     def enough(wins):
-        reached = wins > 0 if margin == 0 else wins >= round(margin * n, 9)
-        return reached and exact_p_value(wins, 0, n, target) <= 0.05
+        gain = wins - losses
+        reached = gain > 0 if margin == 0 else gain >= round(margin * n, 9)
+        return reached and exact_p_value(wins, losses, n, target) <= 0.05
 
-    assert fewest == next((wins for wins in range(n + 1) if enough(wins)), None)
+    fewest = next((wins for wins in range(n - losses + 1) if enough(wins)), None)
+    assert planning.fewest_wins(n, **asked) == fewest
 
 
 @pytest.mark.parametrize("exact", [True, False])
