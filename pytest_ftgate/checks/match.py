@@ -147,7 +147,8 @@ def _advantage(gate: Context, word: str, measured: float, evidence: str) -> Chec
     required = gate.requirement(f"{word}_by")
     factor = required["required"]
     measured = round(measured, 12)
-    message = f"{measured:.6g} times {word} ({factor:g} times required): {evidence}"
+    shown = f"{round(measured, 2):g} times {word}"
+    message = f"{shown} ({factor:g} times required): {evidence}"
     if measured >= round(factor, 12):
         return Check(f"{word}_by", "pass", message, measured, **required)
     return Check(f"{word}_by", "fail", message, measured, **required, advice=_SMALLER)

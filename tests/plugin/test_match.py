@@ -74,6 +74,12 @@ def test_what_is_foreseen_is_what_decides_in_the_end(
     mentions(finding, f"{100 * confidence:g} %", str(needed), str(needed - 1), "max_drop")
 
 
+def test_a_factor_has_at_most_two_decimals(project: Project) -> None:
+    answers(project, "ft.jsonl", WRONG_SMALL, latency_s=0.43)
+    finding = check(project.judge(cheaper_by=..., faster_by=2), "faster_by")
+    mentions(finding, "2.33 times faster (2 times required)")
+
+
 def test_of_several_baselines_the_best_needs_a_price_and_all_must_be_matched(
     project: Project,
 ) -> None:
