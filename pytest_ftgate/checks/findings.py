@@ -25,7 +25,7 @@ _SIMILAR = f"at least {show_percent(near.NEAR)} similar text"
 _COPIES = ("is a near duplicate", "are near duplicates")
 _MISSPELT = 0.8
 """Least similarity, from 0 to 1, of a label to the one that was meant."""
-_LISTED = " pairs (-v lists all)"
+_LISTED = " pairs (pytest -v lists all)"
 _REMOVAL = (
     "Remove the training rows (python -m pytest_ftgate init --dedupe writes a copy without them) "
     "and train again, or remove the test rows, which needs no training."
