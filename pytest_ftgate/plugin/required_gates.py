@@ -110,17 +110,22 @@ class Review:
         """
         missing = [gate for gate in self.unmet if gate.test not in counted]
         if missing and not self.waived_by:
-            # What requires the gates, and what to do, is said once.
-            *others, last = [f"ERROR {gate.sentence}" for gate in missing]
-            cures = dict.fromkeys(gate.cure for gate in missing if gate.cure)
-            required = f"required by {self.setting}"
-            findings = [*map(finding, others), finding(last, required, cure="; ".join(cures))]
             reasons = [f"{gate.name}: {gate.reason}" for gate in missing]
-            yield KEY, "; ".join(reasons), _joined(findings)
+            yield KEY, "; ".join(reasons), _joined(self._findings(missing))
 
         if self.weaker and self.forbidden:
             findings = [finding(f"ERROR {line}") for line in self.weaker]
             yield "ftgate_forbid_weakening", "; ".join(self.weaker), _joined(findings)
+
+    def _findings(self, missing: Sequence[Unmet]) -> Iterator[Iterable[list[str]]]:
+        """Yield the lines on each gate; what requires them, and what to do, is said once."""
+        *others, last = missing
+        for gate in others:
+            yield finding(f"ERROR {gate.sentence}")
+
+        cures = dict.fromkeys(gate.cure for gate in missing if gate.cure)
+        required = f"required by {self.setting}"
+        yield finding(f"ERROR {last.sentence}", required, cure="; ".join(cures))
 
 
 def _joined(findings: Iterable[Iterable[list[str]]]) -> str:
