@@ -13,13 +13,14 @@ from pytest_ftgate.gate.plan import (
     Prompt,
     Prospects,
 )
-from pytest_ftgate.reports import sentences, tables
+from pytest_ftgate.reports import tables
 from pytest_ftgate.reports.text import Line, finding_lines, heading
 from pytest_ftgate.runs.measure import is_right, rightness, shown_input
 from pytest_ftgate.statistics.planning import Chances
 
 _LONGEST, _SHORT = 20_000, 68
 """The most characters of a prompt or an answer, with ``-v`` and without."""
+_FINISHES = {"refusal": "refused", "filtered": "filtered", "cut_off": "cut off"}
 _FIRST_MESSAGES = 2
 """The messages at the start of a prompt that are shown without ``-v``, beside the last."""
 
@@ -194,8 +195,8 @@ def _answer(model: Asked, number: int, *, full: bool) -> Iterator[Line]:
         return
 
     words = [model.role]
-    if completion.finish in sentences.FINISHES:
-        words.append(sentences.FINISHES[completion.finish])
+    if completion.finish in _FINISHES:
+        words.append(_FINISHES[completion.finish])
     colour = ""
     if model.scored is not None:
         value = float(rightness(model.scored)[number])

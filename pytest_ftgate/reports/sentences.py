@@ -19,13 +19,6 @@ from pytest_ftgate.result import (
     Status,
 )
 
-FINISHES = {
-    "refusal": "refused",
-    "filtered": "filtered",
-    "cut_off": "cut off",
-    "missing": "no answer",
-}
-
 _HEADLINE_CHARACTERS = 160
 _ENOUGH = 200  # examples from which on the gain that can be detected is not shown
 _GAIN_KEYS = ("margin", "max_drop", "evidence", "baselines")
