@@ -195,7 +195,7 @@ def table(table: tables.Table) -> Iterator[str]:
 
 def _row(table: tables.Table, row: Sequence[str]) -> str:
     cells = []
-    for cell, column in zip(row, table.columns, strict=False):
+    for cell, column in zip(row, table.columns, strict=True):
         if column.kind == "status" and cell in _SYMBOLS:
             cells.append(f"{_SYMBOLS[cell]} {cell}")
         else:

@@ -394,8 +394,9 @@ def price_sentences(result: GateResult) -> Iterator[str]:
     roles: dict[str | None, list[str]] = {}
     for role, model in result.models.items():
         roles.setdefault(model.price, []).append(role)
-        if model.cost_unknown is not None and model.cost_unknown.why not in (model.price or ""):
-            yield f"cost of {role} unknown: {model.cost_unknown.why}"
+        unknown = model.cost_unknown
+        if unknown is not None and unknown.why not in (model.price or ""):
+            yield f"cost of {role} unknown: {unknown.why}"
     for source, names in roles.items():
         if source is not None:
             yield f"price of {', '.join(names)}: {source}"
@@ -408,11 +409,14 @@ def data_sentences(result: GateResult, digits: int = 12) -> Iterator[str]:
     if training.sha256 is None or test.sha256 is None:
         return
 
-    rows = f"{text.show_count(training.rows)} rows, {text.show_count(training.usable)} usable"
-    hashed = f"sha256 {training.sha256[:digits]}"
-    yield f"training set: {training.path or 'iterable'}, {rows}, {hashed}"
-    size = f"{text.show_count(test.examples)} examples"
-    yield f"test set: {test.path or 'iterable'}, {size}, sha256 {test.sha256[:digits]}"
+    rows = text.show_count(training.rows)
+    usable = text.show_count(training.usable)
+    path = training.path or "iterable"
+    yield f"training set: {path}, {rows} rows, {usable} usable, sha256 {training.sha256[:digits]}"
+
+    examples = text.show_count(test.examples)
+    path = test.path or "iterable"
+    yield f"test set: {path}, {examples} examples, sha256 {test.sha256[:digits]}"
 
 
 def input_sentences(result: GateResult) -> Iterator[str]:
