@@ -640,7 +640,8 @@ def _commands(parser: argparse.ArgumentParser) -> Iterator[str]:
             if not isinstance(action, argparse._HelpAction):
                 rows.append((f"`{_argument(action)}`", action.help or ""))
 
-        summary = f"{str(choice.help).capitalize()}."
+        text = str(choice.help)
+        summary = f"{text[0].upper()}{text[1:]}."
         yield f"### `{choice.dest}`\n\n{summary}"
         if rows:
             yield _table(("argument", "meaning"), rows)
