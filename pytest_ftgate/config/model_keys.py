@@ -50,6 +50,8 @@ NOT_IDENTIFYING = (
     "revision",
     "served_as",
     "params",
+    "dtype",
+    "max_new_tokens",
     "strip_reasoning",
 )
 """The keys of a model that say how it is asked and read, and not which model it is."""

@@ -330,6 +330,12 @@ def test_a_number_that_is_too_large_for_a_float_is_refused():
     assert "number" in error.what
 
 
+def test_how_a_model_is_asked_does_not_make_it_another_one():
+    bare = {"provider": "transformers", "model": "m"}
+    gate = marked(baseline=bare, candidate={**bare, "dtype": "float32", "max_new_tokens": 9})
+    assert gate.candidate.identity == gate.baselines["baseline"].identity
+
+
 def test_paths_of_judged_metrics_are_relative_to_the_place():
     labels = {"path": "labels.csv", "min_kappa": 0.6}
     by_model = {
