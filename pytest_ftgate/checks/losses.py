@@ -13,7 +13,6 @@ from pytest_ftgate.metrics import Scored
 from pytest_ftgate.result import Check, Flip, PartResult, Status, called, error_check, opponent
 from pytest_ftgate.runs.measure import (
     FLIPS_KEPT,
-    MOST_ROWS,
     Measured,
     compare_scored,
     flip,
@@ -35,6 +34,7 @@ from pytest_ftgate.text import (
 )
 
 _WORST_LAST: tuple[Status, ...] = ("pass", "inconclusive", "fail")
+_MOST_SLICES = 200  # in a report
 
 
 def judge_drop(
@@ -327,7 +327,7 @@ def check_fields(gate: Context) -> Found:
     results.sort(key=_worst_first)
     judged = [result for result in results if result.verdict is not None]
     checks = [_slices_check(gate, tolerance, judged)] if judged else []
-    return Found({"slices": tuple(results[:MOST_ROWS])}, checks)
+    return Found({"slices": tuple(results[:_MOST_SLICES])}, checks)
 
 
 def _worst_first(result: PartResult) -> tuple[bool, float]:

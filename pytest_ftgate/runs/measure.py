@@ -345,7 +345,3 @@ def shown_answer(completion: Completion | None) -> str:
         # else a right answer seems to be called wrong
         return f"({completion.finish.replace('_', ' ')}) {text}"
     return text
-
-
-MOST_ROWS = 200
-"""The most slices in a report."""
