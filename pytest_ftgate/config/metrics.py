@@ -153,7 +153,7 @@ def _read_metric(value: Any, info: ValidationInfo) -> MetricSpec:
     metric = values.get("name")
     is_plain = isinstance(metric, str | int | float | list | tuple | None)
     if reading_of(info).objects and not is_plain:
-        values["name"] = _name_of(metric)
+        values["name"] = models.name_of(metric)
         values["function"] = metric
     if not isinstance(value, Mapping) and not isinstance(values["name"], str):
         raise refusal(f"must be a metric's name, or a mapping with a name, {got(value, ())}")
@@ -162,16 +162,6 @@ def _read_metric(value: Any, info: ValidationInfo) -> MetricSpec:
         values = JUDGED[metric].model_validate(values, context=info.context).written()
     read = MetricKeys.model_validate(values, context=info.context)
     return MetricSpec(read.name, read.model_extra or {}, BUILT_IN)
-
-
-def _name_of(metric: Any) -> str:
-    """Return the name of a metric that a marker passes as an object."""
-    name = type(metric).__name__
-    for attribute in ("__name__", "name"):
-        value = getattr(metric, attribute, None)
-        if isinstance(value, str) and value.strip():
-            name = value
-    return name
 
 
 MetricValue = Annotated[

@@ -278,12 +278,22 @@ def _from_object(function: Any) -> ModelSpec:
         cure = "pass a callable, an object with predict, or a string such as `openai:NAME`"
         raise refusal(f"expected a model, {got(function, ())}: {cure}")
 
-    named = getattr(function, "func", function)  # functools.partial holds the function there
-    short = _text(named, "__name__") or _text(function, "name") or type(function).__name__
+    named = _function_in(function)
     qualified = _text(named, "__qualname__") or type(function).__qualname__
     module = _text(named, "__module__") or type(function).__module__
     spelling = _text(function, "spelling") or f"{module}.{qualified}"
-    return ModelSpec("callable", {"function": function}, spelling, short, BUILT_IN)
+    return ModelSpec("callable", {"function": function}, spelling, name_of(function), BUILT_IN)
+
+
+def name_of(value: Any) -> str:
+    """Return the name of an object that Python code gives in place of a name."""
+    name = _text(_function_in(value), "__name__")
+    return name or _text(value, "name") or type(value).__name__
+
+
+def _function_in(value: Any) -> Any:
+    """Return the function that a :class:`functools.partial` holds; another object as it is."""
+    return getattr(value, "func", value)
 
 
 def _text(owner: Any, attribute: str) -> str | None:
