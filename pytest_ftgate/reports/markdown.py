@@ -20,8 +20,11 @@ _SYMBOLS = {
     "warning": "⚠️",
     "note": "ℹ️",
 }
-_NAME_WIDTH, _CELL_WIDTH = 200, 500
-_OBLIGATIONS_SHOWN, _ROWS_SHOWN, _EXAMPLES_SHOWN = 30, 50, 3
+_NAME_WIDTH = 200
+_CELL_WIDTH = 500
+_LINES_SHOWN = 30  # of each kind at the head of the report
+_ROWS_SHOWN = 50
+_EXAMPLES_SHOWN = 3
 
 # Hosts look for people, issues and links in the rendered text, so escaping is not enough: a
 # zero-width space breaks them apart. Within <code> and <pre> hosts look for none.
@@ -78,17 +81,17 @@ def _head(results: Sequence[GateResult], session: json.Session) -> Iterator[str]
         symbol = _SYMBOLS["warning"]
         yield f"- {symbol} `{session.waived_by}`: required gates are listed here but not enforced"
     missing = session.missing(results)
-    for name, reason in missing[:_OBLIGATIONS_SHOWN]:
+    for name, reason in missing[:_LINES_SHOWN]:
         message = inline(reason, _CELL_WIDTH)
         yield f"- {symbol} required gate **{inline(name, _NAME_WIDTH)}** did not pass: {message}"
-    if len(missing) > _OBLIGATIONS_SHOWN:
-        yield f"- {symbol} and {len(missing) - _OBLIGATIONS_SHOWN:,} more required gates"
+    if len(missing) > _LINES_SHOWN:
+        yield f"- {symbol} and {len(missing) - _LINES_SHOWN:,} more required gates"
     symbol = _SYMBOLS["fail" if session.forbidden else "warning"]
-    for sentence in session.removed[:_OBLIGATIONS_SHOWN]:
+    for sentence in session.removed[:_LINES_SHOWN]:
         yield f"- {symbol} {item(sentence)}"
-    for failure in session.failures[:_OBLIGATIONS_SHOWN]:
+    for failure in session.failures[:_LINES_SHOWN]:
         yield f"- {_SYMBOLS['fail']} {item(failure)}"
-    for remark in session.remarks[:_OBLIGATIONS_SHOWN]:
+    for remark in session.remarks[:_LINES_SHOWN]:
         yield f"- {item(remark)}"
 
 

@@ -37,7 +37,7 @@ class Outcome:
             from pytest_ftgate.reports.markdown import document
 
             text = document(self.results, self.session)
-            # which all commands of the step share
+            # All commands of a step share its summary.
             if path == Path(os.environ.get("GITHUB_STEP_SUMMARY", "")):
                 with path.open("a", encoding="utf-8", newline="\n") as file:
                     file.write(text)

@@ -20,8 +20,8 @@ from pytest_ftgate.text import (
 _SYMBOLS = {"pass": "\u2713", "fail": "\u2717", "inconclusive": "?", "error": "!"}
 _SYMBOLS |= {"warning": "\u25b2", "note": "\u2022"}
 _POLICY = "default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
-# What is free around the values of a chart: percent at each side, and a share of their width.
-_SIDE, _AIR = 8.0, 0.12
+_SIDE = 8.0  # percent of a chart's width that stay free at each side
+_AIR = 0.12  # the share of the width of its values that stays free around them
 
 
 def page(results: Sequence[GateResult], session: Session, *, written_at: float) -> str:
