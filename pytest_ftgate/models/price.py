@@ -17,7 +17,7 @@ from pytest_ftgate.config.keys import Reading, read_keys
 from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.models.protocol import Completion, Model, Price
 from pytest_ftgate.plain import Unknown
-from pytest_ftgate.text import KeyPath
+from pytest_ftgate.text import KeyPath, dotted
 
 _UNPRICED = "no price in the gate"
 
@@ -56,7 +56,7 @@ def price_of(model: Model) -> Price:
         return model.price
 
     def error_at(path: KeyPath, text: str) -> ConfigError:
-        where = Where(key=".".join(("price", *map(str, path))))
+        where = Where(key=dotted(("price", *path)))
         return ConfigError(f"{text} (the model {model.name})", where=where)
 
     # A model of a hook or a fixture gives its price unchecked.
