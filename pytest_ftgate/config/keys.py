@@ -211,7 +211,7 @@ _MUST = {
     "greater_than": "must be above {gt:g}",
     "greater_than_equal": "must be at least {ge:g}",
     "less_than": "must be below {lt:g}",
-    "less_than_equal": "must be at most {le:,}",
+    "less_than_equal": "must be at most {le:,.10g}",
     **dict.fromkeys(_MAPPINGS, "must be a mapping"),
     "tuple_type": "must be a list",
     "too_short": "must not be empty",
