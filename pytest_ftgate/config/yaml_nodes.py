@@ -21,7 +21,7 @@ _PLAIN: Sequence[tuple[re.Pattern[str], Callable[[str], Any]]] = (
     (re.compile("|~|null|Null|NULL"), lambda _: None),
     (re.compile("true|True|TRUE"), lambda _: True),
     (re.compile("false|False|FALSE"), lambda _: False),
-    (re.compile("[-+]?[0-9]{1,18}"), int),
+    (re.compile("[-+]?[0-9]+"), int),
     (re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"), float),
 )
 """The forms of unquoted scalars that are not text, and their values."""
