@@ -71,7 +71,8 @@ FEWEST = {  # by evidence: the wins that so many examples need for a margin
     "significant": {(60, 0.0): 4, (100, 0.05): 5, (3, 0.0): None},  # 5 of 100 reach the margin
     "proven": {(60, 0.03): 6, (60, 0.05): 8, (100, 0.05): 10, (200, 0.03): 11, (200, 0.05): 16, (102, -0.03): 0,
                (98, -0.03): 1, (20, 1.0): None},
-    "observed": {(100, 0.07): 7, (200, 0.05): 10, (20, 0.0): 1, (20, 1.0): 20, (1, 0.5): 1, (0, 0.0): None},
+    "observed": {(100, 0.07): 7, (200, 0.05): 10, (20, 0.0): 1, (20, 1.0): 20, (1, 0.5): 1, (0, 0.0): None,
+                 (0, 0.5): None},
 }  # fmt: skip
 
 
@@ -87,18 +88,19 @@ def test_fewest_wins(evidence):
     st.integers(1, 80),
     st.integers(0, 3),
     st.sampled_from([-0.04, 0.0, 0.03, 0.2]),
-    st.sampled_from(["significant", "proven"]),
+    st.sampled_from(["observed", "significant", "proven"]),
 )
-@example(8, 3, 0.0, "significant")
-@example(8, 2, 0.5, "significant")
+@example(8, 3, 0.5, "observed")
+@example(12, 3, 0.0, "significant")
 def test_one_win_fewer_does_not_do(n, losses, margin, evidence):
     asked = {"margin": margin, "confidence": 0.95, "evidence": evidence, "losses": losses}
-    target = 0.0 if evidence == "significant" else margin
+    target = margin if evidence == "proven" else 0.0
 
     def enough(wins):
         gain = wins - losses
         reached = gain > 0 if margin == 0 else gain >= round(margin * n, 9)
-        return reached and exact_p_value(wins, losses, n, target) <= 0.05
+        is_sure = evidence == "observed" or exact_p_value(wins, losses, n, target) <= 0.05
+        return reached and is_sure
 
     fewest = next((wins for wins in range(n - losses + 1) if enough(wins)), None)
     assert planning.fewest_wins(n, **asked) == fewest
@@ -140,6 +142,14 @@ def test_the_gain_that_passes_four_times_in_five(n, points):
             asked = {"gain": gain, "disagreement": gain + 2 * broken, "confidence": level}
             passed.append(planning.chances(n, **asked, **options).passed)
         assert passed[0] < 0.8 <= passed[1]
+
+
+def test_three_examples_show_no_gain_and_a_large_gain_seldom_reaches_a_larger_margin():
+    perfect = {"gain": 1.0, "disagreement": 1.0, "margin": 0.0, "evidence": "significant"}
+    assert planning.chances(3, **perfect, confidence=0.95) == (0.0, 0.0, 1.0)
+    large = {"gain": 0.9, "disagreement": 0.95, "margin": 0.95, "evidence": "observed"}
+    seldom = planning.chances(200, **large, confidence=0.95).passed
+    assert seldom == pytest.approx(0.0266, abs=1e-4)
 
 
 FORTY = (np.arange(60) < 40).astype(float)
