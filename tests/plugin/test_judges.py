@@ -64,7 +64,12 @@ def test_what_is_expected_need_not_be_known(judged: PythonJudged, name: str, gai
     assert gate["diagnosis"] is None or gate["diagnosis"]["labels"] == []
     text = judged.result.stdout.str()
     assert "      'Hello! Your number is 0, gladly.' -> 'number 0'" in text
+
+    # a page shows answers of a red gate
+    judged.judged_by("python:judges:strict", name=name, gate={"margin": 1.2 * gain})
+    judged.run("--ftgate-report=html:r.html")
     page = (judged.path / "r.html").read_text(encoding="utf-8")
+    assert 'data-label="input"' in page
     assert 'data-label="expected"' not in page
     for output in (text, page, (judged.path / "r.md").read_text(encoding="utf-8")):
         assert not [

@@ -50,9 +50,6 @@ def test_answers_at_the_wrong_rows_fail(
         "candidate" if name == "ft" else "baseline",
         "ids",
     )
-    assert "rompt the" not in " ".join(
-        str(check["advice"]) for check in gate["checks"] if check["status"] == "fail"
-    )
     gate = project.judge(checks={"recording_order": "warn"})
     assert statuses(gate)["recording_order"] == "warning"
 
