@@ -220,9 +220,8 @@ _TABLE = (
         "models",
         "fail",
         "scored",
-        "At least 5 answers of a model, and a tenth, fit another row better than their own: the "
-        "next or previous one, or that at the same place when sorted by id. Outputs that more than "
-        "one in ten rows expects do not count.",
+        "From some row on, answers of a model fit the expected outputs better when they are moved "
+        "by one row, at 1 in 1,000 with all places tried counted.",
     ),
     CheckName(
         "retries",
@@ -286,9 +285,10 @@ _TABLE = (
         "gain",
         "fail",
         "scored",
-        "The best baseline does not beat always giving the same answer; a worse further one is a "
-        "warning. A baseline with its own max_drop fails if it gives one answer to everything, or"
-        " none.",
+        "The best baseline does not beat always giving the same answer, or its own answers dealt "
+        "to the rows at random; a worse further one is a warning. A baseline with its own max_drop "
+        "fails if it gives one answer to everything, or none, or does not beat its own answers "
+        "dealt at random.",
     ),
     CheckName(
         "degenerate_candidate",
@@ -356,7 +356,8 @@ _TABLE = (
         "form",
         "fail",
         "free",
-        "The gate does not pass where the baseline's malformed answers count as ties.",
+        "The gate does not pass where the baseline's malformed answers count as ties; for max_drop "
+        "as right, or as ties where the candidate's answer is malformed, too.",
     ),
     CheckName(
         "cheaper_by",

@@ -1,21 +1,21 @@
 """The answers of the models: whether all arrived, each at its own row."""
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from operator import eq
 
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.data import DataSet
 from pytest_ftgate.result import Check, called
 from pytest_ftgate.runs.measure import Measured
 from pytest_ftgate.text import EXCERPT, LONGEST, NAMED, plural, printable, shortened
 
 _MANY = 0.05
 """The share of retried calls from which latencies and costs may be wrong."""
-_FEWEST = 5
-_ONE_IN = 10
-"""At least so many answers, and one in so many, must fit another row than their own."""
+_ONE_IN = 0.001
+"""The chance from which on answers are called moved."""
+_STEPS = {"next row": 1, "previous row": -1}
 
 
 def answers_of(role: str) -> str:
@@ -92,23 +92,22 @@ def check_retries(gate: Context) -> Iterator[Check]:
 
 
 def check_order(gate: Context) -> Iterator[Check]:
-    """Check that no answers fit the rows of others: at least 5 of a model, and a tenth.
+    """Check that answers do not fit better when they are moved by one row, from some row on.
 
-    The other row is the next or the previous one, or the one at the same place where the rows are
-    sorted by id. What few rows expect counts alone: a label that one in ten rows expects is right
-    elsewhere by chance.
+    Better means that chance shows it in 1 of 1,000 recordings, with all places tried counted.
     """
     metric = gate.deciding
     if metric.judged or not metric.compares:
         return
 
     expected = metric.bare().answers_read(map(metric.right_answer, gate.expected))
-    orders = _orders(gate.test)
     for role, model in gate.scored.items():
         answers = metric.answers_read(model.answers[0])
-        misplaced = [(*_misplaced(answers, expected, rows), name) for name, rows in orders.items()]
-        count, start, name = max(misplaced)
-        if count >= max(_FEWEST, len(expected) / _ONE_IN):
+        found = []
+        for name, step in _STEPS.items():
+            found.append((*_moved(answers, expected, step), name))
+        chance, start, count, name = min(found)
+        if 2 * len(expected) * chance <= _ONE_IN:
             right = sum(map(eq, answers, expected))
             message = f"{called(role, model.facts.name)}: from {gate.test.where(start)} on, "
             message += f"{count:,} more answers fit the {name} than their own; "
@@ -118,37 +117,43 @@ def check_order(gate: Context) -> Iterator[Check]:
             yield Check("recording_order", "fail", message, count, 0, None, advice)
 
 
-def _orders(test: DataSet) -> dict[str, list[int]]:
-    """Return the row whose answer each row may have got by mistake, by words for it."""
-    rows = list(range(len(test)))
-    by_id = sorted(rows, key=lambda row: test.examples[row].id)
-    places = sorted(rows, key=by_id.__getitem__)
-    return {
-        "next row": [*rows[1:], *rows[:1]],
-        "previous row": [*rows[-1:], *rows[:-1]],
-        "row in the order of sorted ids": by_id,
-        "row at its place among sorted ids": places,
-    }
-
-
 Answers = Sequence[str | None]
 
 
-def _misplaced(answers: Answers, expected: Answers, rows: Sequence[int]) -> tuple[int, int]:
-    """Return how many more answers fit ``rows`` than their own, and from which row on most do."""
-    counts = Counter(expected)
-    excess = 0
-    largest = (0, 0)
+def _moved(answers: Answers, expected: Answers, step: int) -> tuple[float, int, int]:
+    """Return by how little chance answers fit moved rows, from which row on, and how many more.
+
+    Only answers count that fit one of both rows. The chance of the moved one is a half, or more
+    where the model has given the same answer to rows that expect the same: such a habit is a
+    confusion of two outputs. The bound is that of W. Hoeffding, Journal of the American
+    Statistical Association 58 (1963) 13-30, for chances that differ.
+    """
+    given: Counter[tuple[str | None, str | None]] = Counter()
+    n_moved = n_own = 0
+    chances = 0.0
+    least = (1.0, 0, 0)
     # from the end, because answers that slipped by a row stay so to the last one
     for row in reversed(range(len(answers))):
         answer = answers[row]
-        output = expected[rows[row]]
-        if answer is None or expected[row] == output:
-            continue
-        if answer == expected[row]:
-            excess -= 1
-        elif answer == output and _ONE_IN * counts[output] <= len(expected):
-            excess += 1
-        if excess > largest[0]:
-            largest = excess, row
-    return largest
+        own = expected[row]
+        moved = expected[(row + step) % len(expected)]
+        if answer is not None and own != moved and answer in (own, moved):
+            habit = given[own, moved] + 1
+            chances += max(0.5, habit / (habit + given[own, own] + 1))
+            n_moved += answer == moved
+            n_own += answer == own
+            chance = _upper_tail(n_moved, n_moved + n_own, chances)
+            if n_moved > n_own and chance < least[0]:
+                least = chance, row, n_moved - n_own
+        given[own, answer] += 1
+    return least
+
+
+def _upper_tail(count: int, n: int, expected: float) -> float:
+    """Return a bound of the chance of at least ``count`` of ``n`` where fewer are expected."""
+    if count <= expected:
+        return 1.0
+    log_chance = count * math.log(expected / count)
+    if count < n:
+        log_chance += (n - count) * math.log((n - expected) / (n - count))
+    return math.exp(log_chance)

@@ -1,22 +1,28 @@
-"""The rule that a model must beat always giving the same answer."""
+"""The rule that a model must beat always giving the same answer, and its own at random rows."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from pytest_ftgate.checks.audit.wording import outputs_of
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.metrics import Answers, Metric
 from pytest_ftgate.result import RED, Check, Status, called
+from pytest_ftgate.statistics.arrays import Places
 from pytest_ftgate.text import EXCERPT, plural, shortened, show_value
 
 
 def check(gate: Context) -> Iterator[Check]:
-    """Check that the best baseline beats always giving the same answer.
+    """Check that the best baseline beats a constant, and its own answers dealt at random.
 
-    A further baseline that does not is a warning. A baseline with a ``max_drop`` of its own, and
-    the candidate, fail where they give one answer to everything, or none. Where a weak baseline is
+    A further baseline that does not is a warning. A baseline with a ``max_drop`` of its own fails
+    where it gives one answer to everything, or none, or does not beat its own answers dealt to the
+    rows at random; the candidate where it gives one answer, or none. Where a weak baseline is
     accepted the margin does not imply that the candidate beats the constant answer, so it is
     checked, too.
 
@@ -46,7 +52,7 @@ def _of_baselines(gate: Context, models: Mapping[str, "_Model"]) -> Iterator[Che
     has_weak = False
     for role, model in models.items():
         decides = role in gate.config.decisive
-        if model.is_dead or (decides and model.is_worse):
+        if model.is_dead or (decides and model.is_worse) or not model.is_paired:
             has_weak = True
             yield model.weak("warning" if decides and role != gate.best else "fail")
 
@@ -99,6 +105,50 @@ def beats(metric: Metric, value: float, other_value: float) -> bool:
     return round(metric.sign * value, 12) > round(metric.sign * other_value, 12)
 
 
+_ANSWERS_DEALT = 20_000
+"""About so many answers are scored to test one model, so that it takes about a second."""
+_FINEST = 10
+_FEWEST_ROWS = 200
+
+
+def beats_deals(
+    metric: Metric, expected: Sequence[Any], answers: Answers, confidence: float
+) -> bool:
+    """Return whether answers score better than when they are dealt to the rows at random.
+
+    This is a permutation test whose deals are drawn with a fixed seed. Its level is exact for any
+    number of deals, of which at most ``allowed`` may score as well as the answers do. Of many rows
+    a sample is dealt, unless a metric of labels, which is fast, may need the rare ones.
+
+    Source: A. C. A. Hope, Journal of the Royal Statistical Society B 30 (1968) 582-598.
+    """
+    draw = np.random.default_rng(0)
+    level = 1 - confidence
+    fewest = math.ceil(round(1 / level, 9))
+    rows = np.arange(len(expected))
+    most_rows = max(_FEWEST_ROWS, _ANSWERS_DEALT // fewest)
+    if not metric.uses_labels and len(rows) > most_rows:
+        rows = draw.permutation(rows)[:most_rows]
+
+    wanted = [expected[row] for row in rows.tolist()]
+    value = _dealt(metric, wanted, answers, rows)
+    fineness = max(1, min(_FINEST, most_rows // len(rows)))
+    allowed = fineness - 1
+    n_better = 0
+    for _ in range(fineness * fewest - 1):
+        if not beats(metric, value, _dealt(metric, wanted, answers, draw.permutation(rows))):
+            n_better += 1
+        if n_better > allowed:
+            return False
+    return True
+
+
+def _dealt(metric: Metric, expected: Sequence[Any], answers: Answers, rows: Places) -> float:
+    """Return the value where each expected output meets the answers to another row."""
+    places = rows.tolist()
+    return metric.score(expected, [[repeat[row] for row in places] for repeat in answers]).value
+
+
 def answers_given(metric: Metric, answers: Answers) -> set[str]:
     """Return the different answers of a model, without those that are missing.
 
@@ -136,17 +186,34 @@ class _Model:
             self.is_worse = metric.compares and not beats(metric, self.value, constant.value)
         self.is_dead = not self.answers or (len(self.answers) == 1 and self.n_expected > 1)
 
+    @cached_property
+    def is_paired(self) -> bool:
+        """Return whether the answers fit their own rows better than random ones.
+
+        It is not asked where a constant answer or the expected outputs cannot tell.
+        """
+        metric = self.gate.deciding
+        is_weak = self.is_worse and self.role in self.gate.config.decisive
+        if self.constant is None or not metric.compares or self.is_dead or is_weak:
+            return True
+        return beats_deals(
+            metric, self.gate.expected, self.measured.answers, self.gate.config.confidence
+        )
+
     def strong(self, constant: Constant) -> Check:
         """Return the check of a baseline that is better than the constant answer."""
         message = f"{self._shown()}; {self._shown_constant(constant)}"
         return Check("weak_baseline", "pass", message, self.value, constant.value)
 
     def weak(self, status: Status) -> Check:
-        """Return the check of a baseline that is no better than a constant answer."""
+        """Return the check of a baseline that is no better than a constant, or random rows."""
         spec = self.gate.asked(self.role)
         baseline = called(self.role)
         advice = f"Check the answers of {baseline} ({spec.spelling}), and describe the task and "
         advice += "every possible answer in its prompt, with a few examples."
+        if not self.is_paired:
+            advice = f"Check that each answer of {baseline} ({spec.spelling}) stands at its own "
+            advice += "row, by the ids; if so, improve its prompt, or add test examples."
         return self._check("weak_baseline", status, advice, str(spec.source))
 
     def degenerate(self) -> Check:
@@ -160,6 +227,9 @@ class _Model:
         message = self._shown()
         if self.constant is None or self.is_dead:
             message += f"; {self._death()}"
+        elif not self.is_paired:
+            message += ", no better than its own answers dealt to the rows at random; "
+            message += self._shown_constant(self.constant)
         else:
             message += f", no better than a constant: {self._shown_constant(self.constant)}"
         if self.constant is None:

@@ -2,15 +2,19 @@
 
 A baseline that answers "The intent is refund." or runs into its own length limit loses by its form.
 A fine-tune that only answers in the right form then looks better, although a line in the prompt
-would do. So the malformed answers of a baseline count as ties.
+would do. So the malformed answers of a baseline count as ties, and as right for ``max_drop``: a
+champion in whole sentences may know more than its score says.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from pytest_ftgate.checks.context import Context
+from pytest_ftgate.metrics import Answers, Metric, Scored
 from pytest_ftgate.models import Completion
 from pytest_ftgate.result import Check, Status, opponent
 from pytest_ftgate.runs.measure import shown_answer
@@ -31,7 +35,11 @@ _ORDER: tuple[Status, ...] = ("pass", "inconclusive", "fail")
 
 
 def check(gate: Context) -> Iterator[Check]:
-    """Check that each gain holds where the malformed answers of the baseline count as ties."""
+    """Check that the gate passes where malformed answers of a baseline do it no harm.
+
+    For a margin they count as ties. For ``max_drop`` they count as right, or as ties where the
+    candidate's answer is malformed, too.
+    """
     metric = gate.deciding
     if gate.config.goal == "format" or metric.judged or metric.of_form:
         return
@@ -45,11 +53,10 @@ def check(gate: Context) -> Iterator[Check]:
 def _checked(gate: Context, role: str, flags: Bools) -> Check:
     """Return the check of the gain over a baseline, by the worse of both verdicts."""
     written = gate.comparisons[role].status
-    tied = _with_ties(gate, role, flags)
-    is_worse = _ORDER.index(tied.status) > _ORDER.index(written)
+    excused = _excused(gate, role, flags)
+    is_worse = _ORDER.index(excused.status) > _ORDER.index(written)
     # A baseline without any answer in the right form has not shown that its prompt is weak.
-    is_useless = bool(flags.all())
-    decides = is_worse or (is_useless and tied.status != "pass")
+    decides = is_worse or (bool(flags.all()) and excused.status != "pass")
 
     malformed = []
     for repeat, row in np.argwhere(flags).tolist():
@@ -58,37 +65,64 @@ def _checked(gate: Context, role: str, flags: Bools) -> Check:
     status: Status = "note"
     advice = None
     if decides:
-        status = tied.status
+        status = excused.status
         advice = _cure(gate, role, malformed)
-        if is_useless and role in gate.config.decisive and role != gate.best:
-            status = "warning"  # the best baseline shows what a prompt can do
-    message = _message(gate, role, tied, malformed)
+    message = _message(gate, role, excused, malformed)
     required = gate.config.standard_of(role).gain
-    return Check("formatting_gain", status, message, tied.gain, required, advice=advice)
+    return Check("formatting_gain", status, message, excused.gain, required, advice=advice)
 
 
-def _with_ties(gate: Context, role: str, flags: Bools) -> Comparison:
-    """Return the gain over a baseline that answers as the candidate where it is malformed."""
+def _excused(gate: Context, role: str, flags: Bools) -> Comparison:
+    """Return the gain over a baseline whose malformed answers are ties, or right ones."""
+    metric = gate.deciding
     candidate = gate.scored["candidate"]
+    ties = flags
+    if gate.config.standard_of(role).drops:
+        ties = flags & malformed_answers(metric, candidate, gate.expected)
+
     answers = []
     for repeat, repeated in enumerate(gate.scored[role].answers):
         tied = list(repeated)
-        for row in np.flatnonzero(flags[repeat]):
+        for row in np.flatnonzero(ties[repeat]):
             tied[row] = candidate.answers[repeat][row]
         answers.append(tied)
 
-    scored = gate.deciding.score(gate.expected, answers)
-    return gate.compare(scored, candidate.scores[gate.deciding.name], role)
+    scored = _with_right_answers(metric, gate.expected, answers, flags & ~ties)
+    return gate.compare(scored, candidate.scores[metric.name], role)
+
+
+def _with_right_answers(
+    metric: Metric, expected: Sequence[Any], answers: Answers, right: Bools
+) -> Scored:
+    """Return the score where some answers, by repeat and example, get the best score."""
+    scored = metric.score(expected, answers)
+    if not right.any():
+        return scored
+
+    if scored.statistic is not None:
+        # repeats are pooled, so that an example counts as right in all of them
+        rows = np.flatnonzero(right.any(axis=0))
+        return replace(scored, statistic=scored.statistic.with_right_answers(rows))
+
+    scores = []
+    for repeat in answers:
+        of_repeat = metric.score(expected, [repeat]).per_example
+        # without a statistic there is a score for each example
+        assert of_repeat is not None
+        scores.append(of_repeat)
+    return replace(scored, per_example=np.where(right, metric.best, scores).mean(axis=0))
 
 
 def _message(
-    gate: Context, role: str, tied: Comparison, malformed: Sequence[Completion | None]
+    gate: Context, role: str, excused: Comparison, malformed: Sequence[Completion | None]
 ) -> str:
     """Return how many answers are malformed, both gains, and the most frequent of these answers."""
     share = gate.share
+    standard = gate.config.standard_of(role)
     answers = plural(len(gate.scored[role].run.all_predictions), "answer")
-    gain = show_difference(tied.gain, share=share)
-    needed = show_needed(gate.config.standard_of(role).gain, share=share)
+    counted = "right" if standard.drops else "ties"
+    gain = show_difference(excused.gain, share=share)
+    needed = show_needed(standard.gain, share=share)
     written = show_change(gate.comparisons[role].gain, share=share)
 
     texts = Counter(printable(shown_answer(completion), EXCERPT) for completion in malformed)
@@ -97,7 +131,8 @@ def _message(
         named.append(f"{count:,} x '{text}'" if count > 1 else f"'{text}'")
     return (
         f"{len(malformed):,} of {answers} of {opponent(role)} are malformed; "
-        f"counted as ties: gain {gain}, needs {needed} ({written} as written); {', '.join(named)}"
+        f"counted as {counted}: gain {gain}, needs {needed} ({written} as written); "
+        f"{', '.join(named)}"
     )
 
 

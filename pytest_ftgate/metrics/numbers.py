@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from statistics import median_low
@@ -23,6 +23,7 @@ _NUMBER = re.compile(
     r"\s*[^\w\s.]?\.?"
 )
 """A number between signs of a currency and a unit, such as ``$1,200``."""
+_CODE = re.compile(r"[+-]?[0\uff10]\d")
 _LONGEST = 400  # of an answer that may be a number; exact arithmetic of longer ones takes minutes
 
 
@@ -67,15 +68,34 @@ class _OfNumbers(Metric):
 
 def number_in(text: str) -> Fraction | None:
     """Return the number that a text is, with a sign of a currency or unit; None if it is none."""
-    if len(text) > _LONGEST:
+    digits = _digits_of(text)
+    if digits is None or not math.isfinite(float(digits)):
         return None
+    return Fraction(digits)
 
-    match = _NUMBER.fullmatch(text.strip())
-    if match is None:
-        return None
 
-    digits = match[1].replace(",", "")
-    return Fraction(digits) if math.isfinite(float(digits)) else None
+def _digits_of(text: str) -> str | None:
+    """Return what is left of a number without the signs around it; None if a text is none."""
+    match = None
+    if len(text) <= _LONGEST:
+        match = _NUMBER.fullmatch(text.strip())
+    return None if match is None else match[1].replace(",", "")
+
+
+def are_numbers(texts: Set[str]) -> bool:
+    """Return whether distinct texts are numbers, and neither codes nor versions.
+
+    In a code, such as 00417, a zero stands before another digit; 1.1 and 1.10 are two versions, and
+    one number.
+    """
+    numbers = set()
+    for text in texts:
+        number = number_in(text)
+        digits = _digits_of(text)
+        if number is None or digits is None or _CODE.match(digits):
+            return False
+        numbers.add(number)
+    return len(numbers) == len(texts)
 
 
 @dataclass(frozen=True)

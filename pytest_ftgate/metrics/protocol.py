@@ -37,6 +37,7 @@ class Metric(ABC):
         compares: answers are compared with the expected outputs; otherwise any answer may have the
             best score.
         of_form: only the form of answers is measured.
+        free_text: outputs are texts without a form of their own.
         form: the form of the task, as the end of "Tell the model to answer with ...".
         pairwise: the answers of two models are compared, so one model alone has no score.
         judged: a model or people judge the answers.
@@ -55,6 +56,7 @@ class Metric(ABC):
     calls_tools: bool = False
     compares: bool = True
     of_form: bool = False
+    free_text: bool = False
     form: str = "the output alone"
     pairwise: bool = False
     judged: bool = False

@@ -5,6 +5,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -13,6 +14,7 @@ from pytest_ftgate.metrics import labels, numbers
 from pytest_ftgate.metrics.json_values import ABSENT, OTHERS, JsonForm, JsonRules
 from pytest_ftgate.metrics.options import Options, needed, without_fence
 from pytest_ftgate.metrics.protocol import Answers, Scored, TextMetric, by_example
+from pytest_ftgate.text import show_number
 
 _Compared: TypeAlias = tuple[bool, Any]
 """Whether an output is compared as JSON, and the text or the key of the value."""
@@ -40,8 +42,9 @@ class ExactMatch(TextMetric):
 
     If the expected output is a JSON value that is not text, or text that contains a JSON object or
     list, JSON values are compared: key order and layout do not matter, and an answer that is not
-    JSON is wrong. Text is compared without surrounding white space. Normalization applies to text,
-    and to text values inside JSON.
+    JSON is wrong. Where all expected outputs are numbers, numbers are compared, exactly: $12.50 is
+    12.5. Text is compared without surrounding white space. Normalization applies to text, and to
+    text values inside JSON.
     """
 
     name = "exact_match"
@@ -53,7 +56,7 @@ class ExactMatch(TextMetric):
     def has_form(self, answer: str) -> bool:
         """Return whether an answer has the form of the outputs: JSON, number, or one of few."""
         if self.are_numbers:
-            return numbers.number_in(without_fence(answer)) is not None
+            return self._number(answer) is not None
         if self.outputs is not None:
             is_output = self._as_text(answer) in self.outputs
             return is_output or self._json_reading(answer) in self.outputs
@@ -61,9 +64,14 @@ class ExactMatch(TextMetric):
             return True
         return self.json_form.fits(strict_json.json_or(without_fence(answer), ABSENT))
 
+    @property
+    def free_text(self) -> bool:  # type: ignore[override]
+        """Return whether outputs are neither JSON nor numbers nor one of few."""
+        return self.outputs is None and self.json_form is None and not self.are_numbers
+
     def adds_words(self, expected: Any, answer: str) -> bool:
         """Return whether an answer contains the whole expected output as words, and more."""
-        if self.outputs is not None or self.json_form is not None or self.are_numbers:
+        if not self.free_text:
             return False
         # case and layout are no words
         wanted = " ".join(expected_text(expected).casefold().split())
@@ -72,8 +80,21 @@ class ExactMatch(TextMetric):
         return len(written) > len(wanted) and re.search(as_words, written) is not None
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
+        if self.are_numbers:
+            wanted = [self._number(expected_text(value)) for value in expected]
+            return by_example(self, wanted, answers, self._is_number)
         outputs = list(map(self.compared, expected))
         return by_example(self, outputs, answers, self._is_right)
+
+    def read(self, answer: str) -> str:
+        number = self._number(answer) if self.are_numbers else None
+        return super().read(answer) if number is None else show_number(float(number))
+
+    def _number(self, text: str) -> Fraction | None:
+        return numbers.number_in(without_fence(text))
+
+    def _is_number(self, wanted: Fraction, answer: str | None) -> bool:
+        return answer is not None and self._number(answer) == wanted
 
     def compared(self, expected: Any) -> _Compared:
         """Return an expected output as answers are compared with it."""
@@ -143,6 +164,7 @@ class TextSimilarity(TextMetric):
     name: str
     compare: Compare
     kind = "graded"
+    free_text = True
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         texts = list(map(expected_text, expected))
@@ -223,7 +245,7 @@ def _of_outputs(metric: ExactMatch, options: Options) -> ExactMatch:
     containers = list(map(strict_json.container_of, expected))
     if None not in containers:
         return replace(metric, json_form=JsonForm.of(containers))
-    if all(numbers.number_in(expected_text(value)) is not None for value in expected):
+    if numbers.are_numbers(set(map(expected_text, expected))):
         return replace(metric, are_numbers=True)
 
     outputs = frozenset(map(metric.compared, expected))

@@ -16,7 +16,7 @@ from pytest_ftgate.metrics.labels import are_labels
 from pytest_ftgate.models import Completion
 from pytest_ftgate.result import Diagnosis, LabelScore
 from pytest_ftgate.runs.measure import Measured, gains, is_right, rightness_by_repeat
-from pytest_ftgate.statistics.arrays import Bools
+from pytest_ftgate.statistics.arrays import Bools, Floats
 
 RIGHT = "right"
 WRONG = "wrong"
@@ -27,6 +27,9 @@ KINDS = ("missing", "refusal", "cut_off", "empty", "malformed", WRONG)
 Kinds = list[list[str]]
 """The kind of each answer, ``[repeat][example]``."""
 
+_MANY = 5
+_SHARE = 0.1
+"""One free text for at least so many examples, and this share of all, may be malformed."""
 _TELLING_DIGITS = 3
 _ROUNDING = 1e-9
 _WORD = re.compile(r"\w+")
@@ -103,11 +106,13 @@ def _kind(metric: Metric, completion: Completion | None, score: float, is_malfor
 def malformed_answers(metric: Metric, measured: Measured, expected: Sequence[Any]) -> Bools:
     """Return which answers of a model are malformed, shape ``(repeats, examples)``.
 
-    A right answer never is. Free text that contains the whole expected output and more is malformed
-    where a third of the mistakes are: once it is a mistake like any other, often it is how this
-    model answers.
+    A right answer never is. Free text has two forms of its own. A text that contains the whole
+    expected output and more is malformed where a third of the mistakes are: once it is a mistake
+    like any other, often it is how this model answers. And so is one text that the model gives to
+    many examples, and that is right for none of them.
     """
-    mistakes: Bools = rightness_by_repeat(measured, expected, metric) != metric.best
+    scores = rightness_by_repeat(measured, expected, metric)
+    mistakes: Bools = scores != metric.best
     malformed = np.zeros_like(mistakes)
     longer = np.zeros_like(mistakes)
     for repeat, row in np.argwhere(mistakes).tolist():
@@ -118,7 +123,32 @@ def malformed_answers(metric: Metric, measured: Measured, expected: Sequence[Any
     # a third of the mistakes: so this model answers
     if 3 * longer.sum() >= mistakes.sum():
         malformed |= longer
+    if metric.free_text:
+        malformed |= _repeated(metric, measured, scores)
     return malformed
+
+
+def _repeated(metric: Metric, measured: Measured, scores: Floats) -> Bools:
+    """Return which answers are one text for at least 5 examples and a tenth, right for none."""
+    places: dict[str, list[tuple[int, int]]] = {}
+    right: set[str] = set()
+    for repeat, answers in enumerate(measured.answers):
+        texts = metric.answers_read(answers)
+        for row, text in enumerate(texts):
+            if text is None:
+                continue
+            places.setdefault(text, []).append((repeat, row))
+            if is_right(metric, float(scores[repeat, row])):
+                right.add(text)
+
+    repeated = np.zeros_like(scores, dtype=bool)
+    fewest = max(_MANY, _SHARE * scores.shape[1])
+    for text, of_text in places.items():
+        n_examples = len({row for _, row in of_text})
+        if n_examples >= fewest and text not in right:
+            for place in of_text:
+                repeated[place] = True
+    return repeated
 
 
 def _flaw(completion: Completion | None) -> str | None:

@@ -9,6 +9,7 @@ import pytest
 from endpoint_project import EndpointProject, index_of
 from gate_project import (
     Project,
+    because,
     check,
     checks,
     ends,
@@ -355,6 +356,11 @@ FAIR: dict[str, tuple[Any, tuple[Answer, Answer]]] = {
         ),
     ),
     "other labels": ("accuracy", mistakes(label, wrong)),
+    "one text that is sometimes right": (
+        "token_f1",
+        mistakes(lambda i: "No." if i % 7 == 0 else query(i), lambda i: "No."),
+    ),
+    "one text for fewer than a tenth": ("token_f1", mistakes(query, lambda i: "?", 13)),
     "other labels of several": (
         "labels_exact",
         mistakes(lambda i: [label(i), "urgent"], lambda i: [wrong(i), "urgent"]),
@@ -386,6 +392,11 @@ UNFAIR: dict[str, tuple[Any, tuple[Answer, Answer]]] = {
         "exact_match",
         mistakes(query, lambda i: f"You can use {query(i)}"),
     ),
+    **{
+        f"{metric} of {text}": (metric, mistakes(query, lambda i, text=text: text))  # type: ignore[misc]
+        for metric in ("token_f1", "rouge_l", "edit_similarity", "exact_match")
+        for text in ("Request timed out.", "I'm sorry, but I can't help with that.")
+    },
     "an empty answer": ("rouge_l", mistakes(query, lambda i: "")),
 }
 
@@ -521,20 +532,49 @@ def test_a_metric_of_ones_own_knows_of_no_form_but_an_answer(project: Project) -
     assert decides(project.judge(metric=metric_function))
 
 
-@pytest.mark.parametrize(
-    ("n_malformed", "verdict", "status"), [(60, "pass", "warning"), (59, "fail", "fail")]
-)
-def test_a_further_baseline_decides_unless_all_of_its_answers_are_malformed(
-    project: Project, n_malformed: int, verdict: str, status: str
-) -> None:
+@pytest.mark.parametrize("n_malformed", [60, 59])
+def test_malformed_answers_of_a_further_baseline_decide(project: Project, n_malformed: int) -> None:
     answers(project, "base.jsonl", lambda i: "It is so." if i < n_malformed else label(i))
     project.predictions("other.jsonl", N, wrong_at=range(30, 60))
     gate = project.judge(
         baseline=..., baselines={"chatty": "recorded:base.jsonl", "other": "recorded:other.jsonl"}
     )
+    because(gate, "fail", "formatting_gain", "chatty")
+
+
+def sentence(i: int) -> str:
+    return f"It is {label(i)}."
+
+
+@pytest.mark.parametrize(
+    ("champion", "candidate", "verdict", "observed"),
+    [
+        # malformed, and right
+        (lambda i: sentence(i) if i < 80 else label(i), lambda i: label(i + (i < 20)), "fail", -20),
+        (sentence, lambda i: label(i + (i < 20)), "fail", -20),
+        (lambda i: sentence(i) if i < 80 else label(i), label, "pass", 0),
+        # an identical copy
+        (*2 * (lambda i: "" if i < 16 else label(i),), "pass", 0),
+        (lambda i: "" if i < 16 else label(i), lambda i: "" if i < 8 else label(i), "pass", 0),
+    ],
+)
+@pytest.mark.parametrize("metric", ["accuracy", "f1_macro"])
+def test_malformed_answers_of_a_champion_are_right(
+    project: Project, metric: str, champion: Any, candidate: Any, verdict: str, observed: int
+) -> None:
+    """They are ties where the candidate's answer is malformed, too."""
+    project.test_set(240, expected=label)
+    project.predictions("base.jsonl", 240, output=champion)
+    project.predictions("ft.jsonl", 240, output=candidate)
+    project.predictions("prompt.jsonl", 240, wrong_at=range(120, 240))
+    baselines = {
+        "prompt": "recorded:prompt.jsonl",
+        "champion": {"model": "recorded:base.jsonl", "max_drop": 0.05},
+    }
+    gate = ends(project.judge(metric=metric, baseline=..., baselines=baselines), verdict)
     finding = check(gate, "formatting_gain")
-    assert (gate["verdict"], finding["status"]) == (verdict, status)
-    mentions(finding, "chatty")
+    assert finding["observed"] == pytest.approx(observed / 240, abs=0.01)
+    mentions(finding, "counted as right")
 
 
 @pytest.mark.parametrize(

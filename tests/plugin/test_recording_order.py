@@ -1,4 +1,4 @@
-"""Answers at the wrong rows: next ones, previous ones, those in the order of sorted ids; and honest answers."""
+"""Answers at the wrong rows: the next or previous one from some row on, or any others; and honest answers."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -18,7 +18,6 @@ def says(project: Project, name: str, output: str | Callable[[int], str], n: int
     project.predictions(name, n, output=output)
 
 
-BY_ID = sorted(range(N), key=lambda row: f"t{row}")
 DROPPED = 25
 
 
@@ -28,9 +27,7 @@ DROPPED = 25
         (lambda i: at(i + 1), "next row"),
         (lambda i: at(i - 1) if i % 3 else "other", "previous row"),
         (lambda i: at(i + (i > DROPPED)), "test.jsonl:27 on"),
-        (lambda i: at(i + (i > DROPPED)) if i % 2 else "other", "next row"),
-        (lambda i: at(BY_ID[i]), "sorted ids"),
-        (lambda i: at(BY_ID.index(i)), "sorted ids"),
+        (lambda i: at(i + (i > DROPPED)) if i % 3 else "other", "next row"),
     ],
 )
 @pytest.mark.parametrize("name", ["ft", "base"])
@@ -54,13 +51,57 @@ def test_answers_at_the_wrong_rows_fail(
     assert statuses(gate)["recording_order"] == "warning"
 
 
-@pytest.mark.parametrize(("shifted", "fails"), [(6, False), (7, True)])
-def test_a_tenth_of_the_answers_must_be_at_the_wrong_row(
+@pytest.mark.parametrize(("shifted", "fails"), [(17, False), (19, True)])
+def test_chance_must_show_it_in_fewer_than_one_of_a_thousand_recordings(
     project: Project, shifted: int, fails: bool
 ) -> None:
+    """At 120 places a half must be 17 times in a row, and more where a label repeats."""
     project.test_set(N, expected=at)
     says(project, "base.jsonl", lambda i: at(i + (i >= N - shifted)))
     assert (statuses(project.judge()).get("recording_order") == "fail") is fails
+
+
+CHANCE = random.Random(1)
+FOUR = [CHANCE.choice(["refund", "invoice", "shipping", "other"]) for _ in range(200)]
+SORTED = sorted(range(200), key=lambda row: f"t{row}")
+SHUFFLED = CHANCE.sample(range(200), 200)
+ROWS: dict[str, Callable[[int], int]] = {
+    "reversed": lambda i: 199 - i,
+    "halves exchanged": lambda i: (i + 100) % 200,
+    "batches reversed": lambda i: i // 20 * 20 + 19 - i % 20,
+    "shifted by two": lambda i: (i + 2) % 200,
+    "sorted by id": SORTED.__getitem__,
+    "shuffled": SHUFFLED.__getitem__,
+    "shifted by one": lambda i: (i + 1) % 200,
+    "shifted from row 100 on": lambda i: (i + (i > 100)) % 200,
+}
+
+
+@pytest.mark.parametrize("beside_a_prompt", [False, True])
+@pytest.mark.parametrize("rows", ROWS)
+def test_four_labels_at_the_wrong_rows_fail(
+    project: Project, rows: str, beside_a_prompt: bool
+) -> None:
+    """A tenth of the answers is lost, and the candidate has all of them."""
+    project.test_set(200, expected=FOUR.__getitem__)
+    project.training_set(
+        0, [{"input": f"training question {i}", "expected": FOUR[i]} for i in range(200)]
+    )
+    say = [label_here if i % 10 else "other" for i, label_here in enumerate(FOUR)]
+    says(project, "ft.jsonl", FOUR.__getitem__, 200)
+    says(project, "base.jsonl", lambda i: say[ROWS[rows](i)], 200)
+    keys: dict[str, Any] = {}
+    if beside_a_prompt:
+        says(project, "prompt.jsonl", lambda i: say[i] if i % 3 else "refund", 200)
+        champion = {"model": "recorded:base.jsonl", "max_drop": 0.02}
+        keys = {
+            "baseline": ...,
+            "baselines": {"prompt": "recorded:prompt.jsonl", "champion": champion},
+        }
+    gate = ends(project.judge(**keys), "fail")
+    failed = [name for name, status in statuses(gate).items() if status == "fail"]
+    assert {*failed} <= {"weak_baseline", "recording_order"}
+    assert failed
 
 
 def test_a_gain_over_answers_at_the_wrong_rows_is_none(project: Project) -> None:

@@ -1,6 +1,7 @@
 """Exact match: of text, and of JSON values."""
 
 import json
+from typing import Any
 
 import pytest
 from building import build
@@ -156,3 +157,28 @@ def test_the_form_of_an_output_is_that_of_json_or_of_few_outputs(expected, well_
 )
 def test_free_text_that_contains_the_output_as_words_and_more(expected, answer, adds):
     assert build("exact_match", (expected, "x", "y", "z w")).adds_words(expected, answer) is adds
+
+
+@pytest.mark.parametrize(
+    ("expected", "answer", "right", "malformed"),
+    [
+        (("12.50", "13"), "$12.50", True, False),
+        (("12.50", "13"), "12.5 %", True, False),
+        (("12.50", "13"), "１２.５", True, False),
+        (("12.50", "13"), "```\n12.5\n```", True, False),
+        (("12.50", "13"), "12.51", False, False),
+        (("12.50", "13"), "It is 12.50", False, True),
+        (("0.1", "3"), "0.10000000000000000001", False, False),
+        ((1200, 3), "1,200", True, False),
+        (("00417", "12"), "417", False, False),
+        (("1.1", "1.10"), "1.10", False, False),
+        (("1.0", "1", "2"), "1.00", False, False),
+        (("1", "2", "1", "2"), "3", False, False),
+    ],
+)
+def test_numbers_are_compared_as_numbers_but_codes_and_versions_as_text(
+    expected: tuple[Any, ...], answer: str, right: bool, malformed: bool
+) -> None:
+    metric = build("exact_match", expected)
+    scored = metric.score(expected[:1], [[answer]])
+    assert (scored.value == 1, metric.malformed(answer)) == (right, malformed)
