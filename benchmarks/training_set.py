@@ -20,7 +20,7 @@ from pathlib import Path
 
 from pytest_ftgate.checks.audit import audit_training_set
 from pytest_ftgate.checks.audit.near import rows_of
-from pytest_ftgate.checks.audit.wording import resemblance, texts_of
+from pytest_ftgate.checks.audit.wording import all_words_of, masked, resemblance, texts_of
 from pytest_ftgate.data import load_examples, normalized_input
 
 
@@ -183,7 +183,8 @@ def print_planted(title: str, texts: Sequence[str]) -> None:
 
 def alike(text: str, copy: str, shingles: Shingles) -> float:
     """Return how similar two texts are; 0 if their numbers differ."""
-    texts = texts_of([normalized_input(text), normalized_input(copy)])
+    words = [all_words_of(normalized_input(version)) for version in (text, copy)]
+    texts = texts_of(words, masked)
     original, copied = rows_of(texts, ["", ""])
     if original.numbers != copied.numbers:
         return 0

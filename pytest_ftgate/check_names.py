@@ -52,7 +52,8 @@ _TABLE = (
         "decides",
         "free",
         "There are too few distinct inputs with an output. Inputs are the same if they are equal "
-        "without what nine in ten rows begin or end with, and without a number at either end.",
+        "without what nine in ten rows begin or end with, and, where numbers do not count "
+        "(leaked), without a number at either end.",
     ),
     CheckName(
         "min_test_examples",
@@ -76,8 +77,10 @@ _TABLE = (
         "All words of a test input, at least eight (or twelve characters of a script without "
         "spaces), follow each other in one text of the training set; or the whole input is equal "
         "to a training input, with or without what nine in ten rows of their set begin or end "
-        "with. Words are compared without case, punctuation, Markdown, HTML tags and escapes; a "
-        "word with a digit equals another one if the outputs are equal.",
+        "with. Words are compared without case, punctuation, Markdown, HTML tags and escapes. "
+        "Numbers, words with a digit and a sign before it, count where rows that differ in numbers "
+        "alone have different outputs at least a quarter as often as any two rows of both sets; "
+        "else a number equals another one if the outputs are equal.",
     ),
     CheckName(
         "leaked_near",
@@ -85,7 +88,9 @@ _TABLE = (
         "fail",
         "free",
         "At least 75 % of the 4-character runs of a test input and a training input are the same, "
-        "as are those of their outputs, and both rows have the same numbers.",
+        "as are those of their outputs, and both rows have the same numbers, all of this without "
+        "what nine in ten inputs of a set begin or end with. Numbers that count (leaked) are no "
+        "part of that.",
     ),
     CheckName(
         "conflicts",

@@ -537,6 +537,11 @@ def test_test_examples_that_differ_in_an_id_count_as_one_group(project: Project)
     project.test_set(
         60, input=messages.__getitem__, expected=lambda i: label(i) if i < 45 else "invoice"
     )
+    rows = []
+    for i in range(200):
+        text = f"{NAMES[i // 70]} asks {NAMES[i // 10 % 7]} where the {ITEMS[i % 10]} is"
+        rows.append({"input": text, "expected": label(i)})
+    write_jsonl(project.path / "train.jsonl", rows)
     for name, word in (("base.jsonl", "refund"), ("ft.jsonl", "invoice")):
         project.predictions(name, 60, output=lambda i, word=word: label(i) if i < 45 else word)
     gate = project.judge()

@@ -71,10 +71,13 @@ def compare_exactly(
     inputs = _Inputs(training)
     instructed = inputs.instructed(outputs)
     plain = inputs.plain(instructed)
-    template = wording.Template.of(plain)
-    trained = [template.text(text) for text in plain]
-    tested = wording.texts_of(_Inputs(test).plain(instructed))
-    leaked = leaks.find_leaks(training, trained, outputs, tested, answers)
+    words = list(map(wording.all_words_of, plain))
+    test_words = list(map(wording.all_words_of, _Inputs(test).plain(instructed)))
+    mask = wording.mask_for([*words, *test_words], [*outputs, *answers])
+    template = wording.Template.of(words, mask)
+    trained = list(map(template.text, words))
+    tested = wording.texts_of(test_words, mask)
+    leaked = leaks.find_leaks(training, trained, outputs, tested, answers, mask)
 
     usable = []
     repeats = []

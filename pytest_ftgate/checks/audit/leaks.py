@@ -60,17 +60,20 @@ def find_leaks(
     outputs: Sequence[str],
     tested: Sequence[wording.Text],
     answers: Sequence[str],
+    mask: wording.Mask,
 ) -> set[tuple[int, int]]:
     """Return the test rows that leaked, each with training rows that hold it.
 
     A test input has leaked if it is equal to a training input, with or without their templates, or
-    if it is long and all of its words follow each other in one text of a training row. A word with
-    a digit is equal to another one if the outputs are equal: in a template, and in a long input.
+    if it is long and all of its words follow each other in one text of a training row. Where
+    numbers do not count, a word with a digit is equal to another one if the outputs are equal: in a
+    template, and in a long input.
 
     Args:
         training: the training set, for the texts beside its inputs.
         trained, tested: the inputs of both sets.
         outputs, answers: the expected outputs of both sets, as stripped text.
+        mask: whether numbers count.
     """
     keys: set[Hashable] = set()
     for text, answer in zip(tested, answers, strict=True):
@@ -85,7 +88,7 @@ def find_leaks(
     forms = {text.form for text in tested if text.is_long}
 
     if forms:
-        texts = [*_inputs(trained), *_texts_beside(training, outputs)]
+        texts = [*_inputs(trained), *_texts_beside(training, outputs, mask)]
         for row, key in _find(forms, texts, outputs):
             # a row that holds a text twice is named once
             if key in keys and row not in holders[key][-1:]:
@@ -165,7 +168,9 @@ def _inputs(trained: Sequence[wording.Text]) -> Iterator[tuple[int, str, str]]:
             yield row, text.whole, text.masked
 
 
-def _texts_beside(training: DataSet, outputs: Sequence[str]) -> Iterator[tuple[int, str, str]]:
+def _texts_beside(
+    training: DataSet, outputs: Sequence[str], mask: wording.Mask
+) -> Iterator[tuple[int, str, str]]:
     """Yield the same of instructions, outputs and further fields; equal texts only once."""
     distinct: set[str] = set()
     for row, (example, output) in enumerate(zip(training, outputs, strict=True)):
@@ -179,4 +184,4 @@ def _texts_beside(training: DataSet, outputs: Sequence[str]) -> Iterator[tuple[i
             if len(text) >= _SHORTEST and text not in distinct:
                 distinct.add(text)
                 words = wording.words_of(wording.unescaped(normalized_input(text)))
-                yield row, words, wording.masked(words)
+                yield row, words, mask(words)

@@ -43,9 +43,7 @@ class Row(NamedTuple):
     def of(cls, text: wording.Text, output: str) -> "Row":
         """Return the form of a row with this input and this output."""
         output_words, numbers = _words_and_numbers(output)
-        if text.has_digits:
-            numbers = sorted([*numbers, *wording.numbers_in(text.words)])
-        return cls(text.words, output_words, " ".join(numbers))
+        return cls(text.words, output_words, " ".join([*wording.numbers_in(text.words), *numbers]))
 
 
 def rows_of(texts: Sequence[wording.Text], outputs: Sequence[str]) -> list[Row]:
@@ -56,7 +54,7 @@ def rows_of(texts: Sequence[wording.Text], outputs: Sequence[str]) -> list[Row]:
 @lru_cache(maxsize=10_000)
 def _words_and_numbers(output: str) -> tuple[str, Sequence[str]]:
     words = wording.words_of(normalized_input(output))
-    return words, sorted(wording.numbers_in(words))
+    return words, wording.numbers_in(words)
 
 
 class Components:
@@ -312,8 +310,9 @@ def grouped(test: DataSet, pairs: Iterable[tuple[int, int]]) -> DataSet:
 
 def grouped_by_content(test: DataSet) -> DataSet:
     """Return a test set in which examples that are near duplicates of each other have one group."""
-    texts = wording.texts_of([wording.plain_text(example.input) for example in test])
+    words = [wording.all_words_of(wording.plain_text(example.input)) for example in test]
     outputs = wording.outputs_of(test)
+    texts = wording.texts_of(words, wording.mask_for(words, outputs))
     _, _, near = near_copies([], rows_of(texts, outputs))
     pairs = [*near, *leaks.copies_but_for_digits(texts, outputs)]
     return grouped(test, pairs) if pairs else test

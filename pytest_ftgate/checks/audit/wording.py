@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from html import unescape
 from operator import itemgetter
 from typing import NamedTuple
@@ -20,6 +20,8 @@ LONG_WORDS, LONG_SIGNS = 8, 12
 """Words, or signs of a script without spaces, of a text that nobody writes again by chance."""
 MASK = "¤"
 """What stands for a word with a digit where such words are equal."""
+COUNTING = 0.25
+"""From how many times the differing outputs of any two rows on numbers tell outputs apart."""
 
 SIGNS = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
@@ -32,8 +34,8 @@ _LETTER = (
 )
 _PUNCTUATION = ".,;:!?'\"…“”‘’„«»¿¡。、，！？；：؟،।_*`~"  # and the emphasis of Markdown
 _TOKEN = re.compile(
-    # a word; an id, a date or a time is one word
-    rf"{_LETTER}+(?:[-./:](?={_LETTER}*\d){_LETTER}+)*"
+    # a word; an id, a date or a time is one word, and a sign is part of its number
+    rf"(?:(?<!{_LETTER})[-+\u2212](?=\.?\d)\.?)?{_LETTER}+(?:[-./:](?={_LETTER}*\d){_LETTER}+)*"
     # a symbol, or a sign; no hyphen within words
     rf"|(?!(?<={_LETTER})-(?={_LETTER}))[^\s{_PUNCTUATION}]"
 )
@@ -120,6 +122,11 @@ def words_of(text: str) -> str:
     return " ".join(_TOKEN.findall(text))
 
 
+def all_words_of(plain: str) -> str:
+    """Return the words of a plain text; punctuation alone is one word."""
+    return words_of(plain) or plain.replace(" ", "")
+
+
 def masked(words: str) -> str:
     """Return words with ``MASK`` in place of each one that has a digit."""
     if not _DIGIT.search(words):
@@ -127,8 +134,44 @@ def masked(words: str) -> str:
     return " ".join([MASK if _DIGIT.search(word) else word for word in words.split(" ")])
 
 
+def unmasked(words: str) -> str:
+    """Return the words as they are: the form of a text whose numbers count."""
+    return words
+
+
+Mask = Callable[[str], str]
+"""What makes the form in which words are equal: ``masked``, or ``unmasked`` where numbers count."""
+
+
+def mask_for(words: Sequence[str], outputs: Sequence[str]) -> Mask:
+    """Return how to compare rows with these words and outputs, all rows of both sets.
+
+    Numbers count where rows that differ in numbers alone have different outputs at least a quarter
+    as often as any two rows: then another number is another row.
+    """
+    forms = list(map(masked, words))
+    n_pairs = _equal_pairs(forms) - _equal_pairs(words)
+    if n_pairs == 0:
+        return masked
+
+    n_alike = _equal_pairs(zip(forms, outputs, strict=True))
+    n_alike -= _equal_pairs(zip(words, outputs, strict=True))
+    n_rows = len(words)
+    n_any = n_rows * (n_rows - 1) // 2
+    share = 1 - n_alike / n_pairs
+    share_of_any = 1 - _equal_pairs(outputs) / n_any
+    return unmasked if share >= COUNTING * share_of_any else masked
+
+
+def _equal_pairs(items: Iterable[Hashable]) -> int:
+    """Return the number of pairs of equal items."""
+    return sum(count * (count - 1) // 2 for count in Counter(items).values())
+
+
 def numbers_in(words: str) -> list[str]:
     """Return the words with a digit."""
+    if not _DIGIT.search(words):
+        return []
     return [word for word in words.split(" ") if _DIGIT.search(word)]
 
 
@@ -143,7 +186,7 @@ def is_long(words: str) -> bool:
     signs = len(_SIGN.findall(words))
     n_words = -signs
     for token in words.split(" "):
-        n_words += token[0].isalnum()
+        n_words += token[-1].isalnum() or len(token) > 1
     return n_words / LONG_WORDS + signs / LONG_SIGNS >= 1
 
 
@@ -155,11 +198,11 @@ class Text(NamedTuple):
 
     Attributes:
         whole: all of them.
-        masked: the same, with ``MASK`` in place of each word with a digit.
+        masked: the same, with ``MASK`` in place of each word with a digit where numbers do not
+            count.
         words: those without the template.
         exact: the same, and the words with a digit that are part of the template.
-        form: the same as ``words``, in a long text with ``MASK`` in place of each word with a
-            digit.
+        form: the same as ``words``, in a long text as ``masked``.
         is_long: whether they are enough to be looked for in other texts.
     """
 
@@ -172,36 +215,39 @@ class Text(NamedTuple):
 
     @classmethod
     def of(cls, whole: str, masked: str, words: str, exact: str, form: str) -> "Text":
-        """Return a text; ``form`` has ``MASK`` in place of words with a digit."""
+        """Return a text; ``form`` is what is masked of ``words``."""
         long = is_long(words)
         return cls(whole, masked, words, exact, form if long else words, long)
 
     @property
-    def has_digits(self) -> bool:
-        """Return whether a word has a digit."""
+    def is_masked(self) -> bool:
+        """Return whether a word has a digit that does not count."""
         return self.masked != self.whole
 
 
 class Template(NamedTuple):
-    """What nine in ten rows begin and end with, word for word; words with a digit are equal."""
+    """What nine in ten rows begin and end with, word for word, in the form in which they compare.
+
+    So numbers that count are no part of it, unless nine in ten rows have the same one.
+    """
 
     start: Sequence[str]
     end: Sequence[str]
+    mask: Mask
 
     @classmethod
-    def of(cls, plain: Sequence[str]) -> "Template":
-        """Return the template of the plain texts of a set."""
+    def of(cls, words: Sequence[str], mask: Mask) -> "Template":
+        """Return the template of a set with these words."""
         # a sample tells what nine in ten rows have
-        step = -(-len(plain) // SAMPLE) or 1
-        rows = [masked(words_of(text)).split(" ") for text in plain[::step]]
+        step = -(-len(words) // SAMPLE) or 1
+        rows = [mask(text).split(" ") for text in words[::step]]
         start = shared_start(rows)
         end = shared_start([row[::-1] for row in rows])
-        return cls(start, end[::-1])
+        return cls(start, end[::-1], mask)
 
-    def text(self, plain: str) -> Text:
-        """Return a plain text without the template; all of it where no letter would be left."""
-        whole = words_of(plain) or plain.replace(" ", "")  # punctuation alone is one word
-        form = masked(whole)
+    def text(self, whole: str) -> Text:
+        """Return words without the template; all of them where no letter would be left."""
+        form = self.mask(whole)
         if not self.start and not self.end:
             return Text.of(whole, form, whole, whole, form)
 
@@ -224,19 +270,20 @@ class Template(NamedTuple):
     def distinct(self, plain: str, text: Text) -> str:
         """Return what makes a row distinct: its text without template and number at either end.
 
-        Another number within the template is content: ``cancel order number 7 today``.
+        A number that counts stays. So does another number within the template, which is content:
+        ``cancel order number 7 today``.
         """
-        if text.has_digits:
+        if text.is_masked:
             # a number alone stays, since nothing else tells such rows apart
             plain = _NUMBERED.sub("", plain) or plain
-            text = self.text(plain)
+            text = self.text(all_words_of(plain))
         return text.exact if self.start or self.end else plain
 
 
-def texts_of(plain: Sequence[str]) -> list[Text]:
-    """Return each of the plain texts of a set as it is compared."""
-    template = Template.of(plain)
-    return [template.text(text) for text in plain]
+def texts_of(words: Sequence[str], mask: Mask) -> list[Text]:
+    """Return each of the texts of a set with these words as it is compared."""
+    template = Template.of(words, mask)
+    return [template.text(text) for text in words]
 
 
 def shared_start(rows: Sequence[Sequence[str]]) -> list[str]:

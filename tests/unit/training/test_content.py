@@ -4,6 +4,7 @@ import html
 import json
 import random
 from collections import Counter
+from datetime import date, timedelta
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -13,7 +14,14 @@ from hypothesis import strategies as st
 from pytest_ftgate.checks.audit import audit_training_set
 from pytest_ftgate.checks.audit.leaks import Index
 from pytest_ftgate.checks.audit.near import NEAR, Components, Row, joined_groups, near_copies
-from pytest_ftgate.checks.audit.wording import resemblance, shingles, texts_of, words_of
+from pytest_ftgate.checks.audit.wording import (
+    all_words_of,
+    masked,
+    resemblance,
+    shingles,
+    texts_of,
+    words_of,
+)
 from pytest_ftgate.data import examples_from, normalized_input
 
 RNG = random.Random(1)
@@ -467,7 +475,10 @@ PARCEL = "Where is the parcel that I ordered last week?"
 
 def wordings(rows):
     pairs = [(row, "label") if isinstance(row, str) else row for row in rows]
-    return [Row.of(texts_of([normalized_input(text)])[0], output) for text, output in pairs]
+    return [
+        Row.of(texts_of([all_words_of(normalized_input(text))], masked)[0], output)
+        for text, output in pairs
+    ]
 
 
 def words(text):
@@ -664,3 +675,88 @@ def test_a_word_that_thousands_share_does_not_stop_the_search():
         for i in range(250)
     ]
     assert [row for row, _ in within(*rows)] == list(range(1, 250))
+
+
+# --- numbers that tell outputs apart --------------------------------------------------------------
+
+SITES = ("north", "south", "east", "west")
+EDUCATIONS = ("Bachelors", "Masters", "HS grad", "Some college", "Doctorate", "11th", "9th")
+JOBS = ("sales", "tech support", "farming", "craft repair", "exec managerial", "clerical")
+
+
+def reading(rng, low=10, high=99):
+    return f"{rng.uniform(low, high):.2f}"
+
+
+def calendar_date(rng):
+    return date(2000, 1, 1) + timedelta(days=rng.randrange(9_000))
+
+
+def table(rng, *, form):
+    names = ("mean radius", "mean texture", "mean area", "smoothness", "symmetry")
+    cells = [form.format(name=name, value=reading(rng)) for name in names]
+    return ", ".join(cells)
+
+
+def adult(rng, *, form):
+    cells = {
+        "age": rng.randint(17, 80),
+        "education": rng.choice(EDUCATIONS),
+        "occupation": rng.choice(JOBS),
+        "gain": rng.choice([0, 0, 0, rng.randint(100, 9_999)]),
+        "hours": rng.randint(20, 70),
+    }
+    return ", ".join(form.format(name=name, value=value) for name, value in cells.items())
+
+
+NUMERIC = {
+    "table as text": lambda rng: table(rng, form="{name}: {value}"),
+    "CSV": lambda rng: table(rng, form="{value}"),
+    "small whole numbers": lambda rng: ", ".join(
+        f"{name}: {rng.randint(1, 10)}" for name in "abcdefghi"
+    ),
+    "sensor": lambda rng: (
+        f"Sensor reading at pump {rng.randint(1, 40)}: pressure {reading(rng)} bar, "
+        f"temperature {reading(rng)} C"
+    ),
+    "SKU": lambda rng: f"To which shelf does the article SKU-{rng.randrange(10**6):06} belong?",
+    "date": lambda rng: f"Is {calendar_date(rng)} a day on which the shop is open?",
+    "short date": lambda rng: f"{calendar_date(rng):%d/%m/%Y}",
+    "weekday": lambda rng: f"Which weekday was {calendar_date(rng):%d %B %Y} in this calendar?",
+    "image": lambda rng: (
+        f"What is shown in this image? https://img.example/{rng.randrange(10**8)}.png"
+    ),
+    "word problem": lambda rng: (
+        f"Tom has {rng.randint(2, 99)} apples and buys {rng.randint(2, 99)} more at "
+        f"{rng.randint(2, 99)} cents each. How many does he have now?"
+    ),
+    "signed": lambda rng: (
+        f"profit and loss of the desk today in millions: {rng.choice('+-')}{rng.randint(1, 999)}"
+    ),
+    "price": lambda rng: (
+        f"The list price of this item in the {rng.choice(SITES)} is ${reading(rng)}"
+    ),
+    "words and numbers": lambda rng: adult(rng, form="{name}: {value}"),
+    "words and numbers as CSV": lambda rng: adult(rng, form="{value}"),
+}
+
+
+def drawn(kind, rare):
+    """Return 800 training rows and 150 test rows, all different, a share of them with the rare label."""
+    rng = random.Random(kind)
+    inputs = dict.fromkeys(NUMERIC[kind](rng) for _ in range(1_500))
+    rows = [(text, "yes" if rng.random() < rare else "no") for text in list(inputs)[:950]]
+    assert len(rows) == 950
+    return rows[:800], rows[800:]
+
+
+@pytest.mark.parametrize("rare", [0.4, 0.02])
+@pytest.mark.parametrize("kind", NUMERIC)
+def test_numbers_that_tell_outputs_apart_count(kind, rare):
+    """Nothing is a copy, and what is one is still found."""
+    training, test = drawn(kind, rare)
+    clean = audit(training, test)
+    assert (clean.leaked, clean.leaked_near, len(clean.test_near_rows)) == (0, 0, 0)
+    assert (clean.usable, clean.distinct) == (800, 800)
+    copies = [(text.upper(), output) for text, output in test[:20]]
+    assert audit(training + copies, test).leaked == 20
