@@ -513,7 +513,7 @@ def test_copies_within_the_test_set_count_as_one_group(project: Project) -> None
             wrong_at=wrong_at,
             output=lambda i, wrong_rows=wrong_at: label(i // 4 + (i in wrong_rows)),
         )
-    gate = passed(project.judge())
+    gate = passed(project.judge(checks={"weak_baseline": "ignore"}))
     warned = check(gate, "test_near_duplicates")
     assert (warned["status"], warned["observed"]) == ("warning", 45)
     mentions(warned, "test.jsonl:2 ~ line 1")
