@@ -233,3 +233,7 @@ class MetricError(FtgateError):
 
 class HistoryError(FtgateError):
     """Git cannot tell what a file contained where this change began."""
+
+
+class NoHistoryError(HistoryError):
+    """There is no history yet, or none here, which is a problem only where it is required."""

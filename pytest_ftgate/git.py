@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pytest_ftgate.errors import HistoryError
+from pytest_ftgate.errors import HistoryError, NoHistoryError
 
 _TIMEOUT_S = 10
 _QUIETLY = {
@@ -42,6 +42,7 @@ REQUESTS = (
 SET_HEAD = "git remote set-head origin --auto"
 """The command with which a clone learns what origin's default branch is."""
 
+_INIT = "Run git init, and commit the project, or run the gate in a clone with the history."
 _FETCH = "Fetch the whole history: fetch-depth: 0 for actions/checkout, GIT_DEPTH: 0 for GitLab."
 
 
@@ -164,30 +165,29 @@ class Base:
         return bool(git(self.root, "ls-files", "--error-unmatch", "--", *paths, may_fail=True))
 
 
-def find_base(folder: Path, ref: str | None = None, *, in_ci: bool = True) -> Base | None:
-    """Return the merge base; None without a history.
-
-    That is no repository, one without a commit, or locally a shallow clone.
+def find_base(folder: Path, ref: str | None = None, *, in_ci: bool = True) -> Base:
+    """Return the merge base.
 
     Args:
         folder: a folder of the working tree.
         ref: the target branch outside of pull and merge requests; by default the first of the
             usual ones that exists, that of HEAD last.
-        in_ci: a shallow clone is an error that says how to fetch the history.
+        in_ci: whether a history is owed, so that a shallow clone has to be mended.
 
     Raises:
+        NoHistoryError: there is no repository, no commit, or locally a shallow clone.
         HistoryError: git is not installed, or the repository has no merge base with that branch.
     """
     if not in_repository(folder):
-        return None
+        raise NoHistoryError("the project is in no git repository", cure=_INIT)
     printed = os.fsdecode(git(folder, "rev-parse", "--is-shallow-repository", "--show-toplevel"))
     shallow, _, top = printed.removesuffix("\n").partition("\n")
     head = "".join(git_lines(folder, "rev-parse", "--verify", "--quiet", "HEAD^{commit}"))
     if not head:
-        return None
+        raise NoHistoryError("the git repository has no commit", cure="Commit the project.")
     if shallow == "true":
         if not in_ci:
-            return None
+            raise NoHistoryError("this clone is shallow", cure="Run git fetch --unshallow.")
         raise HistoryError("this clone is shallow", cure=_FETCH)
 
     # A CI job of a pull request knows its target branch better than any setting.
@@ -199,8 +199,21 @@ def find_base(folder: Path, ref: str | None = None, *, in_ci: bool = True) -> Ba
         raise HistoryError(f"HEAD and {base.name} have no common ancestor in git", cure=_FETCH)
     if request and commit == head:
         text = f"the merge base with {base.name} is HEAD, so nothing of the request is seen"
-        raise HistoryError(text, cure=_FETCH)
+        raise HistoryError(text, cure=_unseen_request_cure(folder, base))
     return base
+
+
+def _unseen_request_cure(folder: Path, base: Base) -> str:
+    """Return what to do where HEAD has nothing that its target branch does not have."""
+    if git_lines(folder, "rev-parse", "--show-superproject-working-tree"):
+        return (
+            f"{base.root.name} is a submodule, and the request is one of the repository above it: "
+            "judge the gate in the submodule's own repository."
+        )
+    return (
+        f"If the request was merged, there is nothing left to compare: judge {base.name} itself. "
+        f"If not, check out the commit of the request in place of {base.name}."
+    )
 
 
 def _as_above(folder: Path, top: str) -> Path:

@@ -29,7 +29,15 @@ from pytest_ftgate.data import (
     normalized_input,
     strict_json,
 )
-from pytest_ftgate.errors import ConfigError, DataError, HistoryError, StoreError, Where, shown_path
+from pytest_ftgate.errors import (
+    ConfigError,
+    DataError,
+    HistoryError,
+    NoHistoryError,
+    StoreError,
+    Where,
+    shown_path,
+)
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.models import Model, key_of
 from pytest_ftgate.result import AttemptResult, Check, Threshold
@@ -358,8 +366,10 @@ def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
     path = _ledger_path(config)
     try:
         base = git.find_base(path.parent, ref)
-        base_ledger = base and base.content(path)
+        base_ledger = base.content(path)
         ledger = path.read_bytes() if path.exists() else b""
+    except NoHistoryError:
+        return
     except (HistoryError, OSError) as error:
         message = f"the ledger of attempts cannot be compared with its earlier version: {error}"
         yield Check("attempts", "note", message)

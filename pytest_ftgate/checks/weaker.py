@@ -18,7 +18,7 @@ from pytest_ftgate.config import (
     weakenings,
 )
 from pytest_ftgate.data import DataSet, Example, canonical_json, load_examples, normalized_input
-from pytest_ftgate.errors import FtgateError, HistoryError, shown_path
+from pytest_ftgate.errors import FtgateError, HistoryError, NoHistoryError, shown_path
 from pytest_ftgate.git import Base, find_base
 from pytest_ftgate.ini_file import INI_NAMES, IniFile, line_of, read_ini, used_ini
 from pytest_ftgate.result import Check
@@ -34,10 +34,6 @@ _TRUE = ("1", "yes", "true", "on")  # as pytest reads it
 _APPROVED = (
     "Undo the change. If it is intended, merge it by itself, approved by someone who may override "
     "this gate."
-)
-_CLONE = (
-    "Run the gate in a clone with the history (git clone, or fetch-depth: 0 for actions/checkout). "
-    "If the project is in no repository yet, run git init, and commit it."
 )
 _ADD = "Add it to git."
 
@@ -152,22 +148,21 @@ def compare(
         home: the folder of the ini file, or pytest's rootdir without one.
         ini: the ini file.
         ref: its ``ftgate_base_ref``.
-        in_ci: whether a shallow clone is to be mended.
+        in_ci: whether a history is owed, so that a shallow clone has to be mended.
     """
     past = None
     findings: list[Finding] = []
     try:
         past = _find_past(file, home, ref, in_ci=in_ci)
-        if past is None:
-            text = "could not compare with the base branch: there is no git history"
-            return Compared((Finding("weakened", None, text, _CLONE),), absent=True)
-
         # A gate file that is gone has no gates left.
         gates_now = load_gate_file(file, None if file.exists() else _NO_GATES)
         findings += _compare_ini(past, ini, gates_now.gate_names)
         findings += _compare_gate_files(past, gates_now)
         if file.exists():
             findings += _untracked(past.base, file)
+    except NoHistoryError as error:
+        text = f"could not compare with the base branch: {error.headline}"
+        return Compared((Finding("weakened", None, text, error.cure),), absent=True)
     except FtgateError as error:
         than = "the base branch"
         if past is not None:
@@ -178,8 +173,8 @@ def compare(
     return Compared(tuple(dict.fromkeys(findings)), forbade)
 
 
-def _find_past(file: Path, home: Path, ref: str | None, *, in_ci: bool) -> _Past | None:
-    """Return the merge base and the ini file of that time; None without a history.
+def _find_past(file: Path, home: Path, ref: str | None, *, in_ci: bool) -> _Past:
+    """Return the merge base and the ini file of that time.
 
     ``ref`` counts once the usual base names it, too: a change cannot choose what it is compared
     with.
@@ -192,14 +187,12 @@ def _find_past(file: Path, home: Path, ref: str | None, *, in_ci: bool) -> _Past
     return _past_at(find_base(home, ref, in_ci=in_ci), file, home)
 
 
-def _past_at(base: Base | None, file: Path, home: Path) -> _Past | None:
+def _past_at(base: Base, file: Path, home: Path) -> _Past:
     """Return a base with its ini file: the one in the folder of today's, or of the gate file.
 
     Without one there, the next folder above counts, as for pytest. If its gate file is another
     one that is still there, it belongs to another project.
     """
-    if base is None:
-        return None
     folder = max(home, file.parent, key=_depth)
     inis = []
     for place in (folder, *folder.parents):

@@ -56,6 +56,7 @@ REQUEST: pytest.StashKey[pytest.FixtureRequest] = pytest.StashKey()
 # the tests that had the marker before all hooks
 MARKED: pytest.StashKey[list[pytest.Item]] = pytest.StashKey()
 SET_UP: pytest.StashKey[bool] = pytest.StashKey()  # the set-up of the test has ended
+IN_CALL: pytest.StashKey[bool] = pytest.StashKey()  # the body of the test is running
 
 _LIKE_OURS = 0.8  # the similarity from which a marker is taken for a misspelt one of ours
 _FORMATS = ("card", "html", "json", "markdown", "recordings")
@@ -415,14 +416,22 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     if SESSION not in item.config.stash or item.nodeid not in gate_session(item.config).results:
         return (yield)
     request = item.stash.get(REQUEST, None)
-    with _outcome.verdict_after_body(item, request, gate_session(item.config)):
-        return (yield)
+    item.stash[IN_CALL] = True
+    try:
+        with _outcome.verdict_after_body(item, request, gate_session(item.config)):
+            return (yield)
+    finally:
+        item.stash[IN_CALL] = False
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    # A report that is made while the test still runs is that of a subtest.
+    if item.stash.get(IN_CALL, False):
+        return (yield)
+
     # A fixture may add a marker in the set-up, but then it is too late.
     late = call.when != "setup" and SET_UP in item.stash and _remarked(item)
     if late:

@@ -24,6 +24,8 @@ KEYS = (
 
 ALLOW_MISSING = "--ftgate-allow-missing"
 _PLANS = ("--ftgate-preview", "--ftgate-plan")
+_NO_NAMES = ("", "true", "false", "yes", "no", "on", "off", "1", "0")
+"""What may stand in ``ftgate_required`` where names of gates, or ``all``, are meant."""
 _INFORMATION = (
     "collectonly",
     "showfixtures",
@@ -124,3 +126,12 @@ def _of_key(
         if isinstance(error.__cause__, KeyError):  # no plugin has such a key
             message = f"unknown ini key; known: {', '.join(KEYS)}{suggestion(key, KEYS)}"
         yield errors.ConfigError(message, where=file.where(key))
+        return
+
+    if key == "ftgate_required":
+        lowered = str(file.ours[key] or "").strip().lower()
+        if lowered in _NO_NAMES:
+            got = f"got {lowered!r}" if lowered else "got none"
+            message = f"ftgate_required needs names of gates, or all; {got}"
+            fix = "write ftgate_required = all, or remove the key"
+            yield errors.ConfigError(message, where=file.where(key), cure=fix)

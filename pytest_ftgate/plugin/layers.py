@@ -63,7 +63,10 @@ def layers_of(request: pytest.FixtureRequest, project: Project, *, but: str = ""
     parameters = {
         name: value for name, value in parameters_of(item).items() if name not in parametrized
     }
-    file = project.gate_file(required=naming(levels) is not None)
+    names_gate = naming(levels) is not None
+    if names_gate:
+        project.refuse_nearer_file(item.path)
+    file = project.gate_file(required=names_gate)
     return Layers(levels, item.path.parent, fixtures, file, id_of(item), parameters)
 
 

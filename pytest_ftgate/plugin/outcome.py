@@ -66,9 +66,14 @@ def refuse_late_marks(item: pytest.Item, session: GateSession) -> None:
 
 def judged_gate(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
     """Return the result for the fixture ``ftgate``."""
-    if request.node.get_closest_marker(MARK) is None:
-        fail("the fixture ftgate needs the marker @pytest.mark.ftgate(...) on the test")
+    refuse_unmarked(request, "ftgate")
     return _judge(request, session)
+
+
+def refuse_unmarked(request: pytest.FixtureRequest, fixture: str) -> None:
+    """Fail a test that requests a fixture of its gate, and has no marker that defines one."""
+    if request.node.get_closest_marker(MARK) is None:
+        fail(f"the fixture {fixture} needs the marker @pytest.mark.ftgate(...) on the test")
 
 
 def _fail_gate(item: pytest.Item, result: GateResult) -> NoReturn:

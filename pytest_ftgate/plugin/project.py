@@ -11,6 +11,9 @@ from pytest_ftgate import errors
 from pytest_ftgate.checks.weaker import Compared, compare
 from pytest_ftgate.config import GateFile, load_gate_file
 from pytest_ftgate.gate.state import sign_of_ci
+from pytest_ftgate.ini_file import find_ini
+
+GATE_FILE = "ftgate.yaml"
 
 
 def option_path(config: pytest.Config, text: str) -> Path:
@@ -71,17 +74,50 @@ class Project:
         """
         file = self.load()
         if file is None and required:
-            raise self._missing()
+            raise self.missing()
         return file
 
-    def _missing(self) -> errors.ConfigError:
+    def refuse_nearer_file(self, test: Path) -> None:
+        """Raise :class:`ConfigError` if another gate file is nearer to a test that names a gate.
+
+        That file belongs to another project, whose gate may have the same name.
+        """
+        for folder in test.parents:
+            if self.home not in folder.parents:
+                return
+            path = folder / GATE_FILE
+            if path == self.path:
+                return
+            if path.is_file():
+                message = f"{errors.shown_path(path)} is nearer to this test than the gate file "
+                message += f"of this session, {errors.shown_path(self.path)}"
+                where = errors.Where(errors.shown_path(test))
+                raise errors.ConfigError(message, where=where, cure=self._run_in(folder))
+
+    def _run_in(self, folder: Path) -> str:
+        """Return how to judge the gates of a gate file in another folder than the session's."""
+        shown_folder = errors.shown_path(folder)
+        file = f"{shown_folder}/{GATE_FILE}"
+        ini = find_ini(folder)
+        if ini is not None and ini.path == self._config.inipath:
+            # pytest started there would use the ini file of this session again.
+            return (
+                f"Add {shown_folder}/pytest.ini and run pytest in {shown_folder}, or move the "
+                f"gates of {file} to the gate file of this session."
+            )
+        return f"Run pytest in {shown_folder}."
+
+    def missing(self) -> errors.ConfigError:
         """Return the error of a missing gate file, with one in another place that may be meant."""
         fix = "Create it, set another path with ini ftgate_config, or give all keys in the marker."
         for path in self._other_places():
             if path.is_file():
-                written = Path(os.path.relpath(path, self.home)).as_posix()
-                found_path = errors.shown_path(path)
-                fix = f"Found {found_path}: move it, or write ftgate_config = {written}"
+                shown = errors.shown_path(path)
+                if path.parent in self.home.parents:
+                    fix = f"Found {shown}: run pytest in {errors.shown_path(path.parent)}"
+                else:
+                    written = Path(os.path.relpath(path, self.home)).as_posix()
+                    fix = f"Found {shown}: move it, or write ftgate_config = {written}"
                 break
 
         folder = errors.shown_path(self.path.parent)

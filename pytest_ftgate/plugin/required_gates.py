@@ -22,6 +22,7 @@ _READY = ":ready"  # after the name of a gate that is met before its model is tr
 _NOT_JUDGED = "was collected but not judged: the run stopped early, or a worker crashed"
 _OTHERWISE = "was not judged as required"
 _MOVE_IT = "write the key into the gate file, or remove it from the test"
+_NO_SKIP = "remove the skip or xfail from the body of the test"
 _NO_TEST = "no collected test has this marker"
 _RUN_IT = f"run the gates, or add {ini_keys.ALLOW_MISSING} to a command without them"
 _CORRECT_IT = f"correct the name in {KEY}, or run the test whose marker has it"
@@ -208,7 +209,8 @@ def _find_unmet(project: Project, results: Sequence[GateResult], marked_tests: S
     if "all" in names and not project.gate_names:
         lack = "does not exist" if file is None else "has no gates"
         reason = f"{shown_path(project.path)} {lack}"
-        unmet["all"] = Unmet("all", reason, _ADD_GATES, "names no gate")
+        test = _test_with(project.missing(), results) if file is None else None
+        unmet["all"] = Unmet("all", reason, _ADD_GATES, "names no gate", test)
 
     tests_of = _tests_by_gate(results, marked_tests)
     for required in project.required:
@@ -286,8 +288,11 @@ def _why_unmet(
 
     # A verdict that is red says more than a test that is missing, so it comes first.
     for test, result in tests.items():
-        if result is None or test in marked_tests.absent:
-            reason = marked_tests.absent.get(test, _NOT_JUDGED)
+        reason = marked_tests.absent.get(test, _NOT_JUDGED if result is None else "")
+        if result is not None and reason:
+            reason = f"{test} {reason} after its gate passed"
+            return Unmet(name, reason, _NO_SKIP, "was not met")
+        if reason:
             return Unmet(name, f"{test} {reason}", test=test if reason == BROKEN else None)
     return None
 

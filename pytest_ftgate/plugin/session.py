@@ -133,16 +133,9 @@ class GateSession:
 
     @cached_property
     def _recordings(self) -> Path | None:
-        """Return the folder of committed recordings, or None if there is none to read.
-
-        It does not exist yet in the first run that records into it, and that is no error.
-        """
+        """Return the folder of committed recordings, which may not exist yet; None without one."""
         folder = self.config.getini("ftgate_recordings")
-        if not folder:
-            return None
-        path = self.project.home / folder
-        written = [target.resolve() for form, target in self._reports if form == "recordings"]
-        return path if path.exists() or path.resolve() not in written else None
+        return self.project.home / folder if folder else None
 
     @cached_property
     def _store(self) -> store.Store:

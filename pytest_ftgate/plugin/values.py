@@ -15,7 +15,7 @@ from pytest_ftgate.gate import inputs
 from pytest_ftgate.metrics.judged import refuse_judged
 from pytest_ftgate.models import Model, Surroundings, build_model
 from pytest_ftgate.plugin.layers import layers_of
-from pytest_ftgate.plugin.outcome import fail
+from pytest_ftgate.plugin.outcome import fail, refuse_unmarked
 from pytest_ftgate.plugin.session import GateSession
 from pytest_ftgate.runs import jobs, measure, runner
 
@@ -52,6 +52,7 @@ def configured_model(
     request: pytest.FixtureRequest, key: str, session: GateSession
 ) -> CallableModel:
     """Return the model that the gate's markers and file configure, ignoring overridden fixtures."""
+    refuse_unmarked(request, f"ftgate_{key}")
     with _as_failure():
         config = layers_of(request, session.project, but=key).config
         services = session.services(request.node.ihook)
@@ -80,6 +81,7 @@ def configured_data(
     request: pytest.FixtureRequest, key: str, session: GateSession
 ) -> tuple[Example, ...]:
     """Return the examples that the gate's markers and file configure, without fixtures."""
+    refuse_unmarked(request, f"ftgate_{key}")
     with _as_failure():
         config = layers_of(request, session.project, but=key).config
         hook = request.node.ihook

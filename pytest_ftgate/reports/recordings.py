@@ -22,22 +22,14 @@ _CANDIDATES = ".candidate"  # ends the names of what only serves candidates
 def read_recordings(folder: Path) -> dict[str, recorded.Recording]:
     """Return what all JSONL files below ``folder`` record, by the keys of the calls.
 
-    Rows without a key are skipped.
+    Rows without a key are skipped. A folder that does not exist is an empty one: nothing has been
+    recorded yet.
 
     What only files named ``*.candidate.jsonl`` record serves candidates alone: a change that is
     judged by the rules of the main branch may edit these files, and no others.
 
-    Raise :class:`DataError` if the folder is missing, a row is not a prediction, or one key has two
-    different answers.
+    Raise :class:`DataError` if a row is not a prediction, or one key has two different answers.
     """
-    if not folder.is_dir():
-        raise DataError(
-            "folder of recordings not found",
-            where=Where(shown_path(folder)),
-            cure="Create it with --ftgate-report=recordings:FOLDER, "
-            "or remove ftgate_recordings from the ini file.",
-        )
-
     recordings: dict[str, recorded.Recording] = {}
     paths = sorted(folder.rglob("*.jsonl"))
     # A key that another file has, too, serves all models, so the files of candidates come last.

@@ -300,7 +300,7 @@ def test_github_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
     """Nothing is recorded; a night records; pull requests are judged without a key; an edited prompt is red."""
     first_run = checkout.github(PULL_REQUEST, {})
     assert (first_run["job"], first_run["Judge the recorded answers"]) == ("failure", 1)
-    assert "folder of recordings not found" in first_run["output"]
+    assert "answers missing" in first_run["output"]
 
     night = nightly(checkout)
     assert night["job"] == "success", night["output"]

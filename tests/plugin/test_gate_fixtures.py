@@ -215,3 +215,33 @@ def test_a_gate_that_a_fixture_skips_is_said_to_be_unjudged(project: Project) ->
         ["gate test_gate.py::test_gate was not judged: its test was skipped: no GPU"]
     )
     assert result.ret == 0
+
+
+@pytest.mark.parametrize(
+    "fixture",
+    ["ftgate", "ftgate_baseline", "ftgate_candidate", "ftgate_test_set", "ftgate_training_set"],
+)
+def test_the_fixtures_of_a_gate_need_its_marker(green: Project, fixture: str) -> None:
+    green.file("test_gate.py", f"def test_a({fixture}): pass\n")
+    result = green.run()
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines([f"the fixture {fixture} needs the marker @pytest.mark.ftgate(*"])
+    result.stdout.no_fnmatch_line("*Error*")
+
+
+SUBTESTS = """
+    for value in range(3):
+        with subtests.test(value=value):
+            assert value != 2
+"""
+
+
+def test_subtests_have_outcomes_of_their_own(project: Project) -> None:
+    """The block of a red gate stands at the test alone."""
+    if pytest.version_tuple < (9,):
+        pytest.skip("pytest 9 has subtests")
+    project.gate_test(f"def test_gate(subtests):{SUBTESTS}", margin=0.9)
+    result = project.run("-rA")
+    text = result.stdout.str()
+    assert (result.parseoutcomes()["failed"], text.count("SUBFAILED")) == (2, 1)
+    assert text.count("ftgate test_gate.py::test_gate: FAIL") == 1

@@ -94,6 +94,14 @@ def test_a_key_without_effect_is_a_usage_error(
     ] == [], caught.value
 
 
+@pytest.mark.parametrize("value", ["", "true", "No"])
+def test_required_gates_have_names(project: Project, value: str) -> None:
+    project.ini_file(f"ftgate_required = {value}")
+    result = project.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*pytest.ini:2*ftgate_required needs names of gates, or all*"])
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -101,7 +109,7 @@ def test_a_key_without_effect_is_a_usage_error(
             "pytest.ini",
             "[pytest]\nmarkers =\n    ftgate_slow: slow\nftgate_forbid_weakening = no\n",
         ),
-        ("pyproject.toml", f"[project]\nname = 'ftgate'\n{OLD}ftgate_required = []\n"),
+        ("pyproject.toml", f"[project]\nname = 'ftgate'\n{OLD}ftgate_required = ['support']\n"),
         ("pyproject.toml", "[tool.ftgate]\nmodel = 'x'\n"),
         *([("pytest.toml", "[pytest]\nftgate_forbid_weakening = false\n")] if READS_NATIVE else []),
     ],

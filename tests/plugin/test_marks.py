@@ -129,13 +129,17 @@ def test_a_session_has_one_gate_file(green: Project) -> None:
     strict = text.replace("margin: 0.05", "margin: 0.9")
     green.file("b/ftgate.yaml", strict.replace("support", "another"))
     green.file("b/test_b.py", (green.path / "test_gate.py").read_text())
-    gates = green.report()["gates"]
-    assert ([(gate["verdict"], gate["margin"]) for gate in gates], green.result.ret) == (
-        [("pass", 0.05)] * 2,
-        0,
+    foreign, own = green.report()["gates"]
+    assert (own["verdict"], own["margin"]) == ("pass", 0.05)
+    assert (foreign["verdict"], foreign["checks"][0]["advice"][:16]) == (
+        "error",
+        "Add b/pytest.ini",
     )
+    assert "b/ftgate.yaml is nearer to this test" in foreign["checks"][0]["message"]
+    green.file("b/pytest.ini", "[pytest]\n")
+    assert green.report()["gates"][0]["checks"][0]["advice"] == "Run pytest in b."
     (green.path / "ftgate.yaml").unlink()
-    check, _ = (gate["checks"][0] for gate in green.report()["gates"])
+    check = green.report()["gates"][1]["checks"][0]
     assert "searched for ftgate.yaml in the folder of pytest.ini" in check["message"]
     assert "Found b/ftgate.yaml" in check["advice"]
     assert "ftgate_config = b/ftgate.yaml" in check["advice"]

@@ -210,9 +210,9 @@ def test_where_there_is_no_history(repo: Project, monkeypatch: pytest.MonkeyPatc
         repo.ini_file(*lines)
         assert statuses(repo.gate("-v")).keys().isdisjoint({"weakened"})
     repo.ini_file("ftgate_forbid_weakening = true")
-    mentions(stopped(repo.gate(), "fail"), "fetch-depth: 0")
+    mentions(stopped(repo.gate(), "fail"), "git fetch --unshallow")
     shutil.rmtree(repo.path / ".git")
-    mentions(stopped(repo.gate(), "fail"), "there is no git history", "git init, and commit")
+    mentions(stopped(repo.gate(), "fail"), "is in no git repository", "git init, and commit")
 
 
 COUNTED = """import subprocess

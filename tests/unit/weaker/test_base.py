@@ -7,7 +7,7 @@ from unittest.mock import Mock
 import pytest
 from gate_project import git
 
-from pytest_ftgate.errors import HistoryError
+from pytest_ftgate.errors import HistoryError, NoHistoryError
 from pytest_ftgate.git import REQUESTS, find_base, git_lines
 
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
@@ -212,12 +212,15 @@ def test_a_history_that_is_cut_off_or_absent_disturbs_nobody_who_tries_it_out(re
         assert "this clone is shallow\n  Fetch the whole history: fetch-depth: 0" in problem(
             tmp_path / name
         )
-        assert find_base(tmp_path / name, in_ci=False) is None
+        with pytest.raises(NoHistoryError) as caught:
+            find_base(tmp_path / name, in_ci=False)
+        assert caught.value.cure == "Run git fetch --unshallow."
     git(tmp_path, "clone", "-q", repo.as_uri(), "whole")
     assert find_base(tmp_path / "whole").name == "origin/HEAD"
-    assert find_base(tmp_path) is None  # no repository
     git(tmp_path, "init", "-q", "empty")
-    assert find_base(tmp_path / "empty") is None
+    for folder in (tmp_path, tmp_path / "empty"):
+        with pytest.raises(NoHistoryError):
+            find_base(folder)
     git(repo, "checkout", "-q", "--orphan", "other")
     commit(repo, "f.txt", "other")
     assert problem(repo).startswith("HEAD and main have no common ancestor")

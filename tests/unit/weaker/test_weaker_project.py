@@ -318,7 +318,7 @@ def test_what_git_does_not_say(tmp_path, monkeypatch):
     (finding,) = comparison.findings
     assert finding.text == "could not compare with the base branch: git has no branch develop"
     assert (comparison.forbade, comparison.absent, questions) == (False, False, [None, "develop"])
-    monkeypatch.setattr(project, "find_base", lambda *_, **__: None)
+    monkeypatch.undo()
     assert project.compare(tmp_path / "ftgate.yaml", tmp_path, None).absent
 
 
