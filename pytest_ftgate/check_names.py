@@ -134,7 +134,7 @@ _TABLE = (
         "data",
         "warn",
         "free",
-        "Labels of the test set have no training example.",
+        "Labels of the test set, as the metric reads them, have no training example.",
     ),
     CheckName(
         "imbalance",
@@ -208,9 +208,9 @@ _TABLE = (
         "limit",
         "free",
         "The candidate has few-shot or retrieval examples, template fields, tools or request "
-        "parameters that the best baseline lacks (or has less of), a system message more than "
-        "twice as long, or a higher limit of tokens: this fails. A baseline without any prompt is "
-        "a warning.",
+        "parameters (but seed, user, metadata) that the best baseline lacks (or has less of), or a "
+        "higher limit of tokens; or all that it is sent with the first example, input included, is "
+        "more than twice as long: this fails. A baseline without any prompt is a warning.",
     ),
     CheckName(
         "prompt_mismatch",

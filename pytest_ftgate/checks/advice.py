@@ -73,7 +73,11 @@ def _label(gate: Context, diagnosis: Diagnosis) -> str | None:
     if not diagnosis.labels:
         return None
 
-    rows = Counter(expected_text(example.expected).strip() for example in gate.training)
+    labels = gate.deciding.label_set
+    rows: Counter[str] = Counter()
+    for example in gate.training:
+        label = expected_text(example.expected).strip()
+        rows[label if labels is None else labels.spelled(label)] += 1
     usual = int(median(rows[score.label] for score in diagnosis.labels))
     for score in diagnosis.labels:
         count = rows[score.label]

@@ -1,8 +1,8 @@
 """A fair chance for the baseline: it is another model, and is given as much as the candidate.
 
 It is unfair where the candidate has few-shot or retrieval examples, template fields, tools or
-request parameters that the best baseline lacks (or has less of), a system message more than twice
-as long, or a higher limit of tokens.
+request parameters that the best baseline lacks (or has less of), or a higher limit of tokens, or
+where all that it is sent with the first example is more than twice as long.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +12,7 @@ from typing import Any
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.prompt_mismatch import system_of
 from pytest_ftgate.config import ModelSpec, model_keys
+from pytest_ftgate.data import canonical_json
 from pytest_ftgate.models import Model, key_of
 from pytest_ftgate.models.prompt import Prompt
 from pytest_ftgate.result import Check, called
@@ -20,6 +21,8 @@ from pytest_ftgate.text import EXCERPT, listed, plural, printable
 _LONGER = 2
 _LIMITS = (*model_keys.OUTPUT_LIMITS, "max_new_tokens")
 """The parameters that limit the tokens of an answer."""
+_HARMLESS = ("seed", "user", "metadata")
+"""The parameters that help no model to a better answer."""
 
 
 def check(gate: Context) -> Iterator[Check]:
@@ -115,6 +118,15 @@ def _system_of(gate: Context, role: str) -> str:
     return system_of(gate.models[role].sent(gate.test.examples[0])["messages"])
 
 
+def _length_sent(gate: Context, role: str) -> int:
+    """Return the number of characters that a model is sent with the first example, all messages."""
+    length = 0
+    for message in gate.models[role].sent(gate.test.examples[0])["messages"]:
+        content = message.get("content") or ""
+        length += len(content if isinstance(content, str) else canonical_json(content))
+    return length
+
+
 def _advantages(gate: Context, role: str) -> Iterator[str]:
     """Yield in words what the candidate is given beyond a baseline."""
     candidate = gate.models["candidate"]
@@ -132,10 +144,11 @@ def _advantages(gate: Context, role: str) -> Iterator[str]:
     if fields:
         yield f"the template has {listed(fields)}"
 
-    length = len(_system_of(gate, "candidate"))
-    baseline_length = len(_system_of(gate, role))
+    length = _length_sent(gate, "candidate")
+    baseline_length = _length_sent(gate, role)
     if length > _LONGER * baseline_length:
-        yield f"system message of {plural(length, 'character')} (baseline: {baseline_length:,})"
+        sent = f"{plural(length, 'character')} with the first example"
+        yield f"{sent} (baseline: {baseline_length:,})"
 
     if spec.kind is baseline_spec.kind:
         yield from _other_params(candidate.params, baseline.params)
@@ -163,7 +176,7 @@ def _other_params(params: Mapping[str, Any], baseline: Mapping[str, Any]) -> Ite
     """Yield in words each value that the baseline is not sent. An adapter makes the candidate."""
     for name, value in params.items():
         # limits are compared below, and an adapter is what makes the candidate
-        if name in _LIMITS or model_keys.ADAPTER.search(name):
+        if name in (*_LIMITS, *_HARMLESS) or model_keys.ADAPTER.search(name):
             continue
         baseline_value = baseline.get(name, "not set")
         if value not in (None, baseline_value):

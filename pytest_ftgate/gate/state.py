@@ -15,6 +15,7 @@ from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config import DataKeys
 from pytest_ftgate.data import DataSet, content_of, examples_from, lines, load_examples
 from pytest_ftgate.guarded import guarded
+from pytest_ftgate.metrics.labels import LabelSet
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.runs.budget import Budget
 from pytest_ftgate.runs.jobs import Run, Stores, TimeLimit
@@ -203,10 +204,15 @@ class DataSets:
         return data
 
     def audit(
-        self, training: DataSet, test: DataSet, *, separator: str | None = None
+        self,
+        training: DataSet,
+        test: DataSet,
+        *,
+        separator: str | None = None,
+        labels: LabelSet | None = None,
     ) -> TrainingAudit:
         """Return the audit of a training set for a test set, computed once for several gates."""
-        key = (training.sha256, training.origin, test.sha256, separator)
+        key = (training.sha256, training.origin, test.sha256, separator, labels)
         if key in self._audits:
             known_training, known_test, audit = self._audits[key]
             if (
@@ -215,7 +221,7 @@ class DataSets:
             ):
                 return audit
 
-        audit = audit_training_set(training, test, separator=separator)
+        audit = audit_training_set(training, test, separator=separator, labels=labels)
         self._audits[key] = (training, test, audit)
         return audit
 

@@ -1,7 +1,7 @@
 """The labels of a test set, and how the label of an answer is read."""
 
 import re
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from itertools import chain
@@ -14,6 +14,7 @@ from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.metrics.options import (
     AS_WRITTEN,
     OF_LABELS,
+    OF_PUNCTUATED_LABELS,
     Normalization,
     Options,
     did_you_mean,
@@ -108,18 +109,17 @@ class LabelSet:
         return {self.reading.clean(text): code for code, text in enumerate(self.texts)}
 
     @cached_property
+    def _spellings(self) -> dict[str, str]:
+        """Return the first spelling of each label by its normalized text, the test set's first."""
+        spellings: dict[str, str] = {}
+        for text in (*self.texts, *self.known):
+            spellings.setdefault(self.reading.clean(text), text)
+        return spellings
+
+    @cached_property
     def accepted(self) -> frozenset[str]:
         """Return the normalized texts of all labels, also of those that no example expects."""
         return frozenset(map(self.reading.clean, (*self.texts, *self.known)))
-
-    def confused(self) -> tuple[str, str] | None:
-        """Return the first two labels that normalization makes equal; None if there are none."""
-        seen: dict[str, str] = {}
-        for text in self.texts:
-            first = seen.setdefault(self.reading.clean(text), text)
-            if first != text:
-                return first, text
-        return None
 
     def code(self, label: str) -> int | None:
         """Return the code of a label; None if the test set has no such label."""
@@ -130,6 +130,12 @@ class LabelSet:
         text = expected_text(expected)
         label = None if self.inside is None else self.inside.label(text)
         return (label or text).strip()
+
+    def spelled(self, output: str) -> str:
+        """Return an output that is a label in its first spelling, and any other as it is."""
+        if self.inside is not None:
+            return output
+        return self._spellings.get(self.reading.clean(output), output)
 
     def gold(self, expected: Sequence[Any]) -> Codes:
         """Return the code of each expected label, shape ``(examples,)``."""
@@ -177,36 +183,49 @@ def read_part(options: Options) -> Reading:
 def label_set(options: Options) -> LabelSet:
     """Return the labels of the test set with the gate's reading options.
 
-    Refuse labels that ``normalize`` makes equal. Where the gate does not write it, such labels are
-    compared as they are written.
+    Refuse labels that ``normalize`` makes equal. Where the gate does not write it, labels that only
+    case or white space tells apart are one label, and punctuation is compared if it tells labels
+    apart.
     """
     reading = replace(read_part(options), normalization=options.normalization(OF_LABELS))
     refuse_blank(options)
     labels = LabelSet(reading, (), (), _inside(options, reading))
     if labels.inside is None:
         _refuse_json(options)
-    texts = map(labels.label_of, options.expected)
+    texts = list(map(labels.label_of, options.expected))
     known = [*map(labels.label_of, options.known), *(options.labels("labels") or ())]
-    labels = replace(labels, texts=distinct(texts), known=distinct(known))
 
-    pair = labels.confused()
-    if pair is None:
-        return labels
-    if "normalize" not in options.spec.options:
-        return replace(labels, reading=replace(reading, normalization=AS_WRITTEN))
-    advice = (
-        "Remove the step that makes them equal, or use one spelling of the label in the test set."
-    )
-    raise options.error(
-        f"normalize makes the labels {listed(pair[:1])} and {listed(pair[1:])} equal",
-        key="normalize",
-        cure=advice,
-    )
+    if "normalize" in options.spec.options:
+        _refuse_confused(options, reading, texts)
+    else:
+        punctuated = replace(reading, normalization=Normalization(OF_PUNCTUATED_LABELS))
+        if len(distinct(texts, punctuated.clean)) > len(distinct(texts, reading.clean)):
+            reading = punctuated
+
+    texts_once = distinct(texts, reading.clean)
+    return replace(labels, reading=reading, texts=texts_once, known=distinct(known))
 
 
-def distinct(texts: Iterable[str]) -> tuple[str, ...]:
-    """Return the texts without repetitions, in their order."""
-    return tuple(dict.fromkeys(texts))
+def _refuse_confused(options: Options, reading: Reading, texts: Iterable[str]) -> None:
+    """Refuse labels that differ as they are written, and that ``normalize`` makes equal."""
+    seen: dict[str, str] = {}
+    for text in texts:
+        first = seen.setdefault(reading.clean(text), text)
+        if first != text:
+            raise options.error(
+                f"normalize makes the labels {listed([first])} and {listed([text])} equal",
+                key="normalize",
+                cure="Remove the step that makes them equal, or use one spelling of the label in "
+                "the test set.",
+            )
+
+
+def distinct(texts: Iterable[str], form: Callable[[str], str] = str) -> tuple[str, ...]:
+    """Return the first text of each form, in their order."""
+    firsts: dict[str, str] = {}
+    for text in texts:
+        firsts.setdefault(form(text), text)
+    return tuple(firsts.values())
 
 
 def _refuse_json(options: Options) -> None:

@@ -80,6 +80,8 @@ AS_WRITTEN = Normalization()
 FULL = Normalization(frozenset(STEPS))
 OF_LABELS = FULL.steps - {"unicode"}
 """The steps of metrics of labels where the gate names none."""
+OF_PUNCTUATED_LABELS = OF_LABELS - {"punctuation"}
+"""The same for labels that only punctuation tells apart."""
 
 
 _FENCE_LANGUAGE = re.compile(r"[\w+.-]*[ \t\r]*")

@@ -175,7 +175,8 @@ def _labels(metric: Metric, examples: Sequence[Example]) -> list[str] | None:
         return None
 
     if metric.label_set is not None:
-        labels = [metric.label_set.label_of(example.expected) for example in examples]
+        label_set = metric.label_set
+        labels = [label_set.spelled(label_set.label_of(item.expected)) for item in examples]
     else:
         labels = [expected_text(example.expected).strip() for example in examples]
 

@@ -210,6 +210,7 @@ LONG = {
     **ENDPOINT,
     "system": "Route the message of a customer of our shop. Answer with one label, in lower case.",
 }
+TRAINED = "You label messages of customers with one label."
 SHOTS = {**PROMPTED, "few_shot": 2}
 JSON = {"type": "json_object"}
 SEARCH = {"search_context_size": "high"}
@@ -234,8 +235,12 @@ def sends(**keys: Any) -> dict[str, Any]:
         (SHOTS, {**PROMPTED, "few_shot": 3}, ["3 examples", "baseline: 2"]),
         (PROMPTED, {**PROMPTED, "retrieval": 1}, ["each input"]),
         ({**PROMPTED, "few_shot": 8}, {**PROMPTED, "retrieval": 1}, ["each input"]),
-        (ENDPOINT, {**ENDPOINT, "system": "Label."}, ["6 characters", "baseline: 0"]),
-        (SHOTS, {**LONG, "params": PROMPTED["params"]}, ["characters", "baseline: 22"]),
+        (ENDPOINT, {**ENDPOINT, "system": LONG["system"]}, ["characters", "baseline: 19"]),
+        (
+            ENDPOINT,
+            {**ENDPOINT, "template": f"{LONG['system']} {{input}}"},
+            ["characters", "baseline: 19"],
+        ),
         (PROMPTED, {**PROMPTED, "template": "{area} {input}"}, ["area"]),
         (
             {**PROMPTED, "template": "{area} {input}"},
@@ -292,6 +297,9 @@ def test_a_candidate_that_is_given_more_is_refused_and_one_that_is_given_as_much
             },
         ),
         (LONG, {**TUNED, "system": "Label it."}),
+        ({**ENDPOINT, "template": f"{LONG['system']} {{input}}"}, {**TUNED, "system": TRAINED}),
+        ({**ENDPOINT, "few_shot": 16}, {**TUNED, "system": TRAINED}),
+        (sends(), {**sends(seed=7, user="ci", metadata={"run": "1"}), "model": TUNED["model"]}),
         (LONG, TUNED),
         (SHOTS, {**PROMPTED, **TUNED}),
         ({**ENDPOINT, "retrieval": 3, "few_shot": 2}, {**TUNED, "retrieval": 3}),

@@ -28,7 +28,7 @@ from pytest_ftgate.data.messages import (
     without_instructions,
 )
 from pytest_ftgate.errors import DataError
-from pytest_ftgate.metrics.labels import are_labels
+from pytest_ftgate.metrics.labels import LabelSet, are_labels
 from pytest_ftgate.result import RowPair
 from pytest_ftgate.runs.measure import shown_input
 from pytest_ftgate.text import excerpt, readable
@@ -256,15 +256,25 @@ class TrainingAudit:
 
 
 def audit_training_set(
-    training: DataSet, test: DataSet, *, separator: str | None = None
+    training: DataSet,
+    test: DataSet,
+    *,
+    separator: str | None = None,
+    labels: LabelSet | None = None,
 ) -> TrainingAudit:
     """Audit a training set against a test set. The time is linear in the characters of both.
 
-    ``separator`` is what separates several labels in one output; None: an output is one label, or a
-    list of labels.
+    Args:
+        training, test: the sets.
+        separator: what separates several labels in one output; None: an output is one label, or a
+            list of labels.
+        labels: those that the metric compares, which knows their spellings.
     """
     outputs = wording.outputs_of(training)
     answers = wording.outputs_of(test)
+    if labels is not None:
+        outputs = list(map(labels.spelled, outputs))
+        answers = list(map(labels.spelled, answers))
     exact = compare_exactly(training, test, outputs, answers)
     near_rows, near_leaks, test_near_rows = _similar_rows(exact, outputs, answers)
 

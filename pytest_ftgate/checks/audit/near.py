@@ -302,7 +302,7 @@ def _likely(pairs: NDArray[np.int64], hashes: NDArray[np.uint8]) -> NDArray[np.i
 
 
 def grouped(test: DataSet, pairs: Iterable[tuple[int, int]]) -> DataSet:
-    """Return a test set in which the examples of each pair, and their groups, are one group."""
+    """Return a test set in which the examples of each pair without a group are one group."""
     names = joined_groups(test.groups, pairs)
     examples = (replace(example, group=name) for example, name in zip(test, names, strict=True))
     return replace(test, examples=tuple(examples))
@@ -321,27 +321,19 @@ def grouped_by_content(test: DataSet) -> DataSet:
 def joined_groups(
     groups: Sequence[str | None], pairs: Iterable[tuple[int, int]]
 ) -> list[str | None]:
-    """Return the group of each example after the groups of each pair became one.
+    """Return the group of each example, where pairs of examples without a group become one.
 
-    It has the name of the first written group in it, else ``copies of N`` for its first example,
-    counted from 1.
+    A written group decides. The others are called ``copies of N`` for their first example, counted
+    from 1.
     """
     components = Components(len(groups))
-    first_of: dict[str, int] = {}
-    for row, name in enumerate(groups):
-        if name is not None:
-            components.join(first_of.setdefault(name, row), row)
-
     joined: set[int] = set()
     for pair in pairs:
-        components.join(*pair)
-        joined.update(pair)
+        if all(groups[row] is None for row in pair):
+            components.join(*pair)
+            joined.update(pair)
 
-    names: dict[int, str] = {}
-    # a written name is kept where there is one
-    for name, row in first_of.items():
-        names.setdefault(components.first(row), name)
+    names = list(groups)
     for row in joined:
-        first = components.first(row)
-        names.setdefault(first, f"copies of {first + 1}")
-    return [names.get(components.first(row)) for row in range(len(groups))]
+        names[row] = f"copies of {components.first(row) + 1}"
+    return names

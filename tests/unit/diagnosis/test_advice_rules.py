@@ -33,6 +33,7 @@ def cure(*checks: Check, rows: Any = (), compared: Any = (), **diagnosis: Any) -
             for _ in range(count)
         ],
         config=SimpleNamespace(confidence=0.95),
+        deciding=SimpleNamespace(label_set=None),
         share=True,
     )
     numbers = {"upper_bound": 0.2, "required": 0.05, "losses": 0, **dict(compared)}

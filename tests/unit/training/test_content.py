@@ -441,11 +441,11 @@ def test_copies_within_the_test_set_are_pairs_that_connect_them():
     [
         ([None, None, None], [], [0, 1, 2]),
         ([None, None, None], [(2, 0)], [0, 1, 0]),
-        (["x", None, "y", None], [(1, 0), (2, 1)], [0, 0, 0, 3]),
-        (["x", "x", "y", "y", None], [(3, 0)], [0, 0, 0, 0, 4]),
+        (["x", None, "y", None], [(1, 0), (2, 1), (3, 1)], [0, 1, 2, 1]),
+        (["x", "x", "y", "y", None], [(3, 0)], [0, 0, 2, 2, 4]),
     ],
 )
-def test_pairs_join_written_groups(groups, pairs, joined):
+def test_pairs_join_rows_without_a_group(groups, pairs, joined):
     names = joined_groups(groups, pairs)
     alone = [(name, row if name is None else None) for row, name in enumerate(names)]
     assert [alone.index(row) for row in alone] == joined
