@@ -128,6 +128,11 @@ class Base:
                 paths.append(os.path.join(self.root, os.path.normpath(name)))
         return frozenset(paths)
 
+    @cached_property
+    def refs(self) -> tuple[str, ...]:
+        """Return the full names of the target branch: its ref, and what that stands for."""
+        return (self.ref, *git_lines(self.root, "symbolic-ref", "--quiet", self.ref))
+
     def content(self, path: Path) -> bytes | None:
         """Return the bytes of a file at that commit, behind links within git; None without it.
 
@@ -192,7 +197,7 @@ def find_base(folder: Path, ref: str | None = None, *, in_ci: bool = True) -> Ba
 
     # A CI job of a pull request knows its target branch better than any setting.
     request = next(filter(None, map(os.environ.get, REQUESTS)), None)
-    base_ref = _find_branch(folder, request or ref)
+    base_ref = find_branch(folder, request or ref)
     commit = "".join(git_lines(folder, "merge-base", head, base_ref))
     base = Base(_as_above(folder, top), base_ref, commit)
     if not commit:
@@ -225,7 +230,7 @@ def _as_above(folder: Path, top: str) -> Path:
     raise HistoryError(f"{folder.name} is a link to a folder of another place", cure=fix)
 
 
-def _find_branch(folder: Path, ref: str | None) -> str:
+def find_branch(folder: Path, ref: str | None) -> str:
     """Return the full name of a branch, origin's first; without ``ref`` that of a usual one.
 
     Raises:

@@ -19,7 +19,7 @@ from pytest_ftgate.config import (
 )
 from pytest_ftgate.data import DataSet, Example, canonical_json, load_examples, normalized_input
 from pytest_ftgate.errors import FtgateError, HistoryError, NoHistoryError, shown_path
-from pytest_ftgate.git import Base, find_base
+from pytest_ftgate.git import Base, find_base, find_branch
 from pytest_ftgate.ini_file import INI_NAMES, IniFile, line_of, read_ini, used_ini
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import cut, plural
@@ -231,9 +231,20 @@ def _compare_ini(past: _Past, ini: Path | None, gates: Sequence[str]) -> Iterato
         yield Finding.weaker(past.base.name, change)
 
     for key in _weaker_keys(keys_then, keys_now, gates):
+        if key == _BASE_REF and _names_base(past.base, keys_now.get(key)):
+            continue
         change = f"ini {key}: {_words(keys_then, key)} -> {_words(keys_now, key)}"
         place = str(line_of(ini, key)) if ini is not None else ""
         yield Finding.weaker(past.base.name, change, place)
+
+
+def _names_base(base: Base, ref: Any) -> bool:
+    """Return whether a branch is the one that is compared with anyway."""
+    if not ref:
+        return False
+    with suppress(HistoryError):
+        return find_branch(base.root, str(ref)) in base.refs
+    return False
 
 
 def _words(keys: Mapping[str, Any], key: str) -> str:

@@ -36,6 +36,8 @@ _AMBIGUOUS = (
 )
 """The forms of unquoted scalars that YAML 1.1 and 1.2 parsers read differently."""
 
+_MOST_REPEATED = 10_000
+"""The most values that aliases may repeat, far more than any list of gates has."""
 _TAG = re.compile(r"(?:&[^\s,\[\]{}]+\s+)?(!\S*)")
 _QUOTE = (
     "Indent with spaces only, and the keys of one mapping alike; write a space behind the colon of "
@@ -115,8 +117,18 @@ class _Reader:
     def __init__(self, text: str, shown: str) -> None:
         self._text = text
         self._shown = shown
+        # nodes that were read, by identity: PyYAML gives an alias the node of its anchor
+        self._read: set[int] = set()
+        self._n_repeated = 0
 
     def read(self, node: Any, path: KeyPath) -> Node:
+        # Aliases of aliases grow without limit: a file of ten lines may hold a billion values.
+        self._n_repeated += id(node) in self._read
+        self._read.add(id(node))
+        if self._n_repeated > _MOST_REPEATED:
+            text = f"aliases repeat more than {_MOST_REPEATED:,} values: write fewer of them"
+            raise self._refused(text, node, path)
+
         tag = _TAG.match(self._text, node.start_mark.index)
         if tag is not None:
             raise self._refused(f"YAML tags are not supported: remove {quoted(tag[1])}", node, path)

@@ -234,7 +234,12 @@ def asked(http: EndpointProject, model: str) -> int:
         (error(404), {}, ["404", "'ft'", "base_url", "ftgate.yaml:3"], FEW),
         (error(429, "insufficient_quota"), {}, ["429", "quota"], FEW),
         (Reply(status=400, body=REFUSED), {}, ["400", "Unsupported value"], FEW),
-        (Reply(body={"choices": []}), {"concurrency": 1}, ["not a chat completion"], [5]),
+        (
+            Reply(body={"choices": [{"message": {"content": 1}}]}),
+            {"concurrency": 1},
+            ["not a chat completion"],
+            [5],
+        ),
     ],
 )
 def test_what_no_call_survives_ends_the_run_and_is_not_to_be_repeated(

@@ -16,6 +16,7 @@ from gate_project import (
     git,
     mentions,
     on_a_branch,
+    passed,
     statuses,
     stopped,
     write_files,
@@ -213,6 +214,15 @@ def test_where_there_is_no_history(repo: Project, monkeypatch: pytest.MonkeyPatc
     mentions(stopped(repo.gate(), "fail"), "git fetch --unshallow")
     shutil.rmtree(repo.path / ".git")
     mentions(stopped(repo.gate(), "fail"), "is in no git repository", "git init, and commit")
+
+
+def test_the_branch_that_is_compared_with_may_be_written_down(repo: Project) -> None:
+    git(repo.path, "update-ref", "refs/remotes/origin/trunk", "main")
+    git(repo.path, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/trunk")
+    repo.ini_file("ftgate_forbid_weakening = true", "ftgate_base_ref = trunk")
+    assert "weakened" not in statuses(passed(repo.gate()))
+    repo.ini_file("ftgate_forbid_weakening = true", "ftgate_base_ref = work")
+    mentions(stopped(repo.gate(), "fail"), "ini ftgate_base_ref: not set -> work")
 
 
 COUNTED = """import subprocess

@@ -22,6 +22,7 @@ from pytest_ftgate.text import excerpt
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 _FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
 _NOT_BEGUN = frozenset({409, 425, 429, 503})  # refusals that may pass and cost nothing
+_CUT_SHORT = frozenset({408, 499})  # a time-out on the way, or a proxy that closed the request
 _REASONING = ("reasoning_content", "reasoning")  # of DeepSeek and vLLM, and of OpenRouter
 _TAGS = re.compile(r"(?:<[^<>]*>)+")
 _SHORTEST_KEY = 8
@@ -116,7 +117,11 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
             "check that base_url is an OpenAI-compatible API, and that the model is a chat model"
         )
         problem = "the endpoint's answer is not a chat completion"
-        raise endpoint.error(problem, kind="unreadable", answer=body, cure=advice)
+        # An overloaded server may give no choice once, but content of another kind stays.
+        has_message = isinstance(message, Mapping)
+        raise endpoint.error(
+            problem, retryable=not has_message, kind="unreadable", answer=body, cure=advice
+        )
     # A router may have asked another model than the gate names.
     _check_served(data.get("model"), endpoint)
 
@@ -364,7 +369,7 @@ def _refusal(
         return _Refusal(problem, advice)
 
     # After these the same request may succeed.
-    if status in _NOT_BEGUN or status == 408 or status >= 500 or status < 400:
+    if status in _NOT_BEGUN or status in _CUT_SHORT or status >= 500 or status < 400:
         facts = {
             "retryable": True,
             "kind": "busy" if status in (429, 503) else "other",

@@ -95,6 +95,16 @@ def test_a_repeated_value_keeps_the_lines_of_its_anchor(folder):
     assert (root.line_of(("b",)), root.line_of(("b", "k"))) == (3, 2)
 
 
+def test_aliases_that_make_a_file_large_are_refused(folder):
+    """Ten lines of ten aliases each would be ten billion values."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    for level in range(1, 10):
+        aliases = ", ".join([f"*a{level - 1}"] * 10)
+        lines.append(f"a{level}: &a{level} [{aliases}]")
+    error = refusal(folder, "\n".join(lines) + "\n")
+    assert error.what.startswith("aliases repeat more than 10,000 values")
+
+
 def test_a_missing_file_and_a_folder_are_refused(folder):
     with pytest.raises(ConfigError, match=r"^ftgate\.yaml: "):
         load_gate_file(folder / "ftgate.yaml")
