@@ -155,6 +155,20 @@ class Base:
         text = "its object is missing, or it was a link to a file that git does not have"
         raise HistoryError(f"{name}: {text}")
 
+    def holds(self, old: Path, new: Path) -> bool:
+        """Return whether a file has the content that another path had at that commit.
+
+        Line endings and other filters do not count, as git compares them.
+        """
+        if not new.is_file() or not new.is_relative_to(self.root):
+            return False
+        if os.fspath(old) not in self.files:
+            return False
+        name_then = old.relative_to(self.root).as_posix()
+        name = new.relative_to(self.root).as_posix()
+        before = git(self.root, "rev-parse", f"{self.commit}:{name_then}").strip()
+        return before == git(self.root, "hash-object", f"--path={name}", "--", name).strip()
+
     def changed(self, path: Path) -> bool:
         """Return whether a file differs from the commit as git compares it, or its link's target.
 

@@ -330,16 +330,24 @@ def _compare_gate(
     base: Base, name: str, config_then: GateKeys, config_now: GateKeys
 ) -> Iterator[Finding]:
     """Yield where a gate asks for less, and what became of its test sets and prompts."""
+    test_sets_then = _test_sets(config_then)
+    test_sets = _test_sets(config_now)
+    compared = [key for key in test_sets if _is_at(base, test_sets_then.get(key))]
+    moved = _moved_files(base, config_then, config_now)
     for key, values in weakenings(config_then, config_now).items():
+        # What a file holds is compared below, and how it is called or written does not count.
+        if key in moved or key.removesuffix(".format").rpartition(".fields")[0] in compared:
+            continue
+        if key in compared or key.removesuffix(".format") in compared:
+            continue
         place = config_now.place_of(key) or f"{config_then.place_of(key)} at {base.name}"
         yield Finding.weaker(base.name, f"{key}: {values}", place, name)
 
-    test_sets_then = _test_sets(config_then)
-    for key, data in _test_sets(config_now).items():
+    for key, data in test_sets.items():
         if not data.path.is_file():
             continue  # which is reported where it is read
-        if key in test_sets_then and test_sets_then[key].path == data.path:
-            losses = _compare_examples(base, data)
+        if key in compared:
+            losses = _compare_examples(base, test_sets_then[key], data)
             if losses:
                 place = config_now.place_of(key)
                 yield Finding.weaker(base.name, f"{key}: {losses}", place, name)
@@ -348,6 +356,36 @@ def _compare_gate(
     for path in _prompt_files(config_now):
         if path.is_file() and base.content(path) is not None and base.changed(path):
             yield Finding.weaker(base.name, f"{shown_path(path)} was changed", gate=name)
+
+
+def _is_at(base: Base, data: DataKeys | None) -> bool:
+    """Return whether the file of a data set was in git at the base."""
+    return data is not None and base.content(data.path) is not None
+
+
+def _moved_files(base: Base, config_then: GateKeys, config_now: GateKeys) -> set[str]:
+    """Return the keys of baselines that name a file which was moved, and not changed."""
+    moved = set()
+    for role, spec_now in config_now.baselines.items():
+        spec_then = config_then.baselines.get(role)
+        if spec_then is None:
+            continue
+        key = "baseline" if role == "baseline" else f"baselines.{role}"
+        if spec_then.provider == spec_now.provider == "recorded":
+            names = {"path": key}
+        else:
+            names = {option: f"{key}.{option}" for option in _PROMPT_FILES}
+        for option, named in names.items():
+            old = _file_of(spec_then.options.get(option))
+            new = _file_of(spec_now.options.get(option))
+            if old is not None and new is not None and base.holds(old, new):
+                moved.add(named)
+    return moved
+
+
+def _file_of(option: Any) -> Path | None:
+    """Return the file that an option of a model names."""
+    return None if option is None else Path(getattr(option, "path", option))
 
 
 def _test_sets(config: GateKeys) -> dict[str, DataKeys]:
@@ -377,15 +415,15 @@ def _untracked(base: Base, path: Path, gate: str | None = None) -> Iterator[Find
 # --- examples -------------------------------------------------------------------------------------
 
 
-def _compare_examples(base: Base, data: DataKeys) -> str:
+def _compare_examples(base: Base, data_then: DataKeys, data: DataKeys) -> str:
     """Return how many examples of a test set were changed or removed, and the first; none is "".
 
     Raises:
         FtgateError: one of the two files cannot be read.
     """
-    path = data.path
+    path = data_then.path
     content = base.content(path)
-    if content is None or not base.changed(path):
+    if content is None or (path == data.path and not base.changed(path)):
         return ""
 
     # The reader chooses by the name of a file.
@@ -393,11 +431,11 @@ def _compare_examples(base: Base, data: DataKeys) -> str:
         copy = Path(folder, path.name)
         copy.write_bytes(content)
         try:
-            old = _read_examples(data, copy)
+            old = _read_examples(data_then, copy)
         except FtgateError as error:  # such as a pointer of Git LFS; nobody knows the copy's path
             text = f"{shown_path(path)} cannot be read there: {error.what}"
             raise HistoryError(text, cure=_APPROVED) from None
-    new = _read_examples(data, path)
+    new = _read_examples(data, data.path)
 
     losses = []
     for verb, rows in _lost_examples(old, new).items():
@@ -423,14 +461,12 @@ def _read_examples(data: DataKeys, path: Path) -> DataSet:
 def _lost_examples(old: DataSet, new: DataSet) -> dict[str, list[int]]:
     """Return the rows of the old examples that were changed, and of those that were removed.
 
-    Examples are known by their ids, or by their inputs where the file had no ids. Fields may be
-    added, and groups where there were none.
+    Examples are known by their inputs. Fields may be added, and groups where there were none.
     """
-    has_ids = any(example.has_own_id for example in old)
     has_groups = any(example.group is not None for example in old)
 
     def name_of(example: Example) -> str:
-        return example.id if has_ids else normalized_input(example.input)
+        return normalized_input(example.input)
 
     def state_of(example: Example, fields: Iterable[str]) -> str:
         values = [example.fields.get(field) for field in fields]

@@ -3,6 +3,7 @@
 What is found: tests/unit/weaker.
 """
 
+import json
 import shutil
 from typing import Any
 
@@ -214,6 +215,62 @@ def test_where_there_is_no_history(repo: Project, monkeypatch: pytest.MonkeyPatc
     mentions(stopped(repo.gate(), "fail"), "git fetch --unshallow")
     shutil.rmtree(repo.path / ".git")
     mentions(stopped(repo.gate(), "fail"), "is in no git repository", "git init, and commit")
+
+
+def edit(repo: Project, old: str, new: str, change: Any = str) -> None:
+    """Move a file, change its text, and write its new name into the gate file."""
+    text = (repo.path / old).read_text(encoding="utf-8")
+    (repo.path / old).unlink()
+    repo.file(new, change(text))
+    gate_file = repo.path / "ftgate.yaml"
+    gate_file.write_text(gate_file.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+
+
+def rows_changed(change: Any) -> Any:
+    def changed(text: str) -> str:
+        rows = change([json.loads(line) for line in text.splitlines()])
+        return "".join(f"{json.dumps(row)}\n" for row in rows)
+
+    return changed
+
+
+def as_csv(text: str) -> str:
+    rows = [json.loads(line) for line in text.splitlines()]
+    return "id,input,expected\n" + "".join(
+        f"{row['id']},{row['input']},{row['expected']}\n" for row in rows
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "change", "text"),
+    [
+        ("test.jsonl", "data/test.jsonl", str, ""),
+        ("test.jsonl", "test.csv", as_csv, ""),
+        ("base.jsonl", "recorded/base.jsonl", str, ""),
+        ("test.jsonl", "data/test.jsonl", rows_changed(lambda rows: rows[:-1]), "1 removed"),
+        (
+            "test.jsonl",
+            "data/test.jsonl",
+            rows_changed(lambda rows: [{**rows[0], "expected": "other"}, *rows[1:]]),
+            "1 changed",
+        ),
+        (
+            "base.jsonl",
+            "recorded/base.jsonl",
+            rows_changed(lambda rows: [{**row, "output": "refund"} for row in rows]),
+            "baseline: recorded:base.jsonl -> recorded:recorded/base.jsonl",
+        ),
+    ],
+)
+def test_content_is_compared_and_paths_are_not(
+    repo: Project, old: str, new: str, change: Any, text: str
+) -> None:
+    edit(repo, old, new, change)
+    commit(repo)
+    gate = repo.gate()
+    messages = [check["message"] for check in gate["checks"] if check["name"] == "weakened"]
+    assert bool(messages) is bool(text)
+    assert all(text in message for message in messages)
 
 
 def test_the_branch_that_is_compared_with_may_be_written_down(repo: Project) -> None:
