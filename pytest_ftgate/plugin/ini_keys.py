@@ -132,6 +132,6 @@ def _of_key(
         lowered = str(file.ours[key] or "").strip().lower()
         if lowered in _NO_NAMES:
             got = f"got {lowered!r}" if lowered else "got none"
-            message = f"ftgate_required needs names of gates, or all; {got}"
+            message = f"needs names of gates, or all; {got}"
             fix = "write ftgate_required = all, or remove the key"
             yield errors.ConfigError(message, where=file.where(key), cure=fix)

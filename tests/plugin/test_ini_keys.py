@@ -99,7 +99,7 @@ def test_required_gates_have_names(project: Project, value: str) -> None:
     project.ini_file(f"ftgate_required = {value}")
     result = project.run()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*pytest.ini:2*ftgate_required needs names of gates, or all*"])
+    result.stderr.fnmatch_lines(["*pytest.ini:2: ftgate_required: needs names of gates, or all*"])
 
 
 @pytest.mark.parametrize(
