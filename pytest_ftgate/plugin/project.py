@@ -83,7 +83,7 @@ class Project:
         That file belongs to another project, whose gate may have the same name.
         """
         for folder in test.parents:
-            if self.home not in folder.parents:
+            if folder == self.home or folder in self.home.parents:
                 return
             path = folder / GATE_FILE
             if path == self.path:

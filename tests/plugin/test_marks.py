@@ -150,3 +150,19 @@ def test_a_session_has_one_gate_file(green: Project) -> None:
     green.file("lost.yaml", text)
     (gate,) = green.report("b")["gates"]
     assert "Found" in gate["checks"][0]["advice"]
+
+
+def test_a_test_of_a_project_beside_it_is_not_judged_by_this_gate_file(green: Project) -> None:
+    """``pytest a b`` may take the ini file of a, and would judge the gates of b by its gate file."""
+    names = ("ftgate.yaml", "test_gate.py", "test.jsonl", "train.jsonl", "base.jsonl", "ft.jsonl")
+    for folder, margin in (("a", "0.05"), ("b", "0.9")):
+        for name in names:
+            text = (green.path / name).read_text(encoding="utf-8")
+            green.file(f"{folder}/{name}", text.replace("margin: 0.05", f"margin: {margin}"))
+        green.file(f"{folder}/pytest.ini", "[pytest]\n")
+    result = green.run("-c", "a/pytest.ini", "--rootdir=.", "--import-mode=importlib", "a", "b")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        ["*b/ftgate.yaml is nearer to this test*", "fix:  Run pytest in b."]
+    )
+    assert green.run("-c", "b/pytest.ini", "b").ret == 1
