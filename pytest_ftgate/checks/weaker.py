@@ -372,14 +372,15 @@ def _moved_files(base: Base, config_then: GateKeys, config_now: GateKeys) -> set
             continue
         key = "baseline" if role == "baseline" else f"baselines.{role}"
         if spec_then.provider == spec_now.provider == "recorded":
-            names = {"path": key}
+            options: Sequence[str] = ("path",)
         else:
-            names = {option: f"{key}.{option}" for option in _PROMPT_FILES}
-        for option, named in names.items():
+            options = _PROMPT_FILES
+        for option in options:
             old = _file_of(spec_then.options.get(option))
             new = _file_of(spec_now.options.get(option))
             if old is not None and new is not None and base.holds(old, new):
-                moved.add(named)
+                # another path of a recording is another spelling of the model, too
+                moved |= {f"{key}.{option}"} if option != "path" else {key, f"{key}.path"}
     return moved
 
 
@@ -423,7 +424,12 @@ def _compare_examples(base: Base, data_then: DataKeys, data: DataKeys) -> str:
     """
     path = data_then.path
     content = base.content(path)
-    if content is None or (path == data.path and not base.changed(path)):
+    # The same file may be read another way now.
+    is_read_alike = path == data.path and (data_then.format, data_then.fields) == (
+        data.format,
+        data.fields,
+    )
+    if content is None or (is_read_alike and not base.changed(path)):
         return ""
 
     # The reader chooses by the name of a file.

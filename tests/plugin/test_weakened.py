@@ -273,6 +273,18 @@ def test_content_is_compared_and_paths_are_not(
     assert all(text in message for message in messages)
 
 
+def test_a_test_set_that_is_read_another_way_is_compared(repo: Project) -> None:
+    rows = [json.loads(line) for line in (repo.path / "test.jsonl").read_text().splitlines()]
+    text = "".join(f"{json.dumps({**row, 'guess': 'refund'})}\n" for row in rows)
+    repo.file("test.jsonl", text)
+    commit(repo, on_main=True)
+    gate_file = repo.path / "ftgate.yaml"
+    other = "{path: test.jsonl, fields: {expected: guess}}"
+    repo.file("ftgate.yaml", gate_file.read_text().replace("test.jsonl", other))
+    messages = [check["message"] for check in repo.gate()["checks"] if check["name"] == "weakened"]
+    assert "test_set: 60 examples of test.jsonl -> 60 changed" in messages[0]
+
+
 def test_the_branch_that_is_compared_with_may_be_written_down(repo: Project) -> None:
     git(repo.path, "update-ref", "refs/remotes/origin/trunk", "main")
     git(repo.path, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/trunk")
