@@ -103,10 +103,10 @@ def check_order(gate: Context) -> Iterator[Check]:
     expected = metric.bare().answers_read(map(metric.right_answer, gate.expected))
     for role, model in gate.scored.items():
         answers = metric.answers_read(model.answers[0])
-        found = []
+        moves = []
         for name, step in _STEPS.items():
-            found.append((*_moved(answers, expected, step), name))
-        chance, start, count, name = min(found)
+            moves.append((*_moved(answers, expected, step), name))
+        chance, start, count, name = min(moves)
         if 2 * len(expected) * chance <= _ONE_IN:
             right = sum(map(eq, answers, expected))
             message = f"{called(role, model.facts.name)}: from {gate.test.where(start)} on, "
@@ -128,7 +128,7 @@ def _moved(answers: Answers, expected: Answers, step: int) -> tuple[float, int, 
     confusion of two outputs. The bound is that of W. Hoeffding, Journal of the American
     Statistical Association 58 (1963) 13-30, for chances that differ.
     """
-    given: Counter[tuple[str | None, str | None]] = Counter()
+    habits: Counter[tuple[str | None, str | None]] = Counter()
     n_moved = n_own = 0
     chances = 0.0
     least = (1.0, 0, 0)
@@ -138,14 +138,14 @@ def _moved(answers: Answers, expected: Answers, step: int) -> tuple[float, int, 
         own = expected[row]
         moved = expected[(row + step) % len(expected)]
         if answer is not None and own != moved and answer in (own, moved):
-            habit = given[own, moved] + 1
-            chances += max(0.5, habit / (habit + given[own, own] + 1))
+            habit = habits[own, moved] + 1
+            chances += max(0.5, habit / (habit + habits[own, own] + 1))
             n_moved += answer == moved
             n_own += answer == own
             chance = _upper_tail(n_moved, n_moved + n_own, chances)
             if n_moved > n_own and chance < least[0]:
                 least = chance, row, n_moved - n_own
-        given[own, answer] += 1
+        habits[own, answer] += 1
     return least
 
 

@@ -333,12 +333,13 @@ def _compare_gate(
     test_sets_then = _test_sets(config_then)
     test_sets = _test_sets(config_now)
     compared = [key for key in test_sets if _is_at(base, test_sets_then.get(key))]
-    moved = _moved_files(base, config_then, config_now)
+    # What a file holds is compared below, and how it is called or written does not count.
+    spellings = _moved_files(base, config_then, config_now)
+    for key in compared:
+        spellings |= {key, f"{key}.format", f"{key}.fields"}
+
     for key, values in weakenings(config_then, config_now).items():
-        # What a file holds is compared below, and how it is called or written does not count.
-        if key in moved or key.removesuffix(".format").rpartition(".fields")[0] in compared:
-            continue
-        if key in compared or key.removesuffix(".format") in compared:
+        if key in spellings:
             continue
         place = config_now.place_of(key) or f"{config_then.place_of(key)} at {base.name}"
         yield Finding.weaker(base.name, f"{key}: {values}", place, name)
@@ -365,7 +366,7 @@ def _is_at(base: Base, data: DataKeys | None) -> bool:
 
 def _moved_files(base: Base, config_then: GateKeys, config_now: GateKeys) -> set[str]:
     """Return the keys of baselines that name a file which was moved, and not changed."""
-    moved = set()
+    moved: set[str] = set()
     for role, spec_now in config_now.baselines.items():
         spec_then = config_then.baselines.get(role)
         if spec_then is None:
@@ -379,8 +380,10 @@ def _moved_files(base: Base, config_then: GateKeys, config_now: GateKeys) -> set
             old = _file_of(spec_then.options.get(option))
             new = _file_of(spec_now.options.get(option))
             if old is not None and new is not None and base.holds(old, new):
-                # another path of a recording is another spelling of the model, too
-                moved |= {f"{key}.{option}"} if option != "path" else {key, f"{key}.path"}
+                moved.add(f"{key}.{option}")
+        # The path of a recording is the spelling of its model, too.
+        if f"{key}.path" in moved:
+            moved.add(key)
     return moved
 
 
