@@ -378,15 +378,14 @@ _OPTION_MEANINGS = {
     "tolerance": "allowed difference between numbers: one number, or for fields a mapping of field "
     "to number",
     "relative": "allowed difference as a share of the expected number",
-    "low": "least number that may be expected; required",
-    "high": "greatest number that may be expected; required",
+    "cap": "the largest error that counts; an answer without a number costs it; required",
     "separator": "between labels that are not a JSON list; default `,`",
 }
 _NEEDED_OPTIONS: dict[str, dict[str, Any]] = {
     **{name: {"pos_label": "yes"} for name in ("f1", "precision", "recall")},
     "format": {"max_chars": 80},
     "within": {"tolerance": 1},
-    "absolute_error": {"low": 0, "high": 10},
+    "absolute_error": {"cap": 10},
 }
 _TOOL_CALLS = ('[{"name": "f", "arguments": {"a": 1}}]',)
 _EXPECTED = {
@@ -479,7 +478,7 @@ def _metrics(schema: _Schema) -> Iterator[str]:
 def _metric_row(name: str, metric: Any, extra: str) -> tuple[str, str, str]:
     measures = [_MEASURES[name]]
     if name == "absolute_error":
-        measures.append("from 0 to `high` minus `low`")
+        measures.append("from 0 to `cap`")
     elif name != "rubric" and (metric.low, metric.high) != (0, 1):
         measures.append(f"from {metric.low:g} to {metric.high:g}")
 

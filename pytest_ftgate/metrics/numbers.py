@@ -126,14 +126,13 @@ class Within(_OfNumbers):
 
 @dataclass(frozen=True)
 class AbsoluteError(_OfNumbers):
-    """The mean absolute error of numbers that are expected to lie between ``least`` and ``most``.
+    """The mean absolute error of numbers, where no error counts as more than ``cap``.
 
-    An error is at most the distance of these two, and that is the error of an answer without a
-    number. So one wild answer cannot outweigh all others, and the mean has bounds.
+    That is also the error of an answer without a number. So one wild answer cannot outweigh all
+    others, and the mean has bounds.
     """
 
-    least: float
-    most: float
+    cap: float
     name = "absolute_error"
     kind = "graded"
     greater_is_better = False
@@ -141,27 +140,17 @@ class AbsoluteError(_OfNumbers):
     @property
     def high(self) -> float:  # type: ignore[override]
         """Return the largest possible error."""
-        return self.most - self.least
+        return self.cap
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        numbers = list(map(self._inside, expected))
+        numbers = list(map(self.wanted, expected))
         return by_example(self, numbers, answers, self._error)
 
     def _error(self, expected: Fraction, answer: str | None) -> float:
         number = self.number(answer)
         if number is None:
-            return self.high
-        return min(float(abs(number - expected)), self.high)
-
-    def _inside(self, value: Any) -> Fraction:
-        """Return an expected number; raise :class:`MetricError` if it is not within the bounds."""
-        number = self.wanted(value)
-        if not self.least <= number <= self.most:
-            bounds = f"low: {show_number(self.least)} and high: {show_number(self.most)}"
-            what = f"the test set expects {show_number(float(number))}, outside of {bounds}"
-            cure = "Set low and high so that they hold every expected number."
-            raise MetricError(f"{self.name}: {what}", cure=cure)
-        return number
+            return self.cap
+        return min(float(abs(number - expected)), self.cap)
 
 
 def build(options: Options) -> Within | AbsoluteError:
@@ -171,7 +160,7 @@ def build(options: Options) -> Within | AbsoluteError:
         try:
             metric.score([text], [[text]])
         except MetricError as error:
-            cure = error.cure or "Write a number as the expected output."
+            cure = "Write a number as the expected output."
             raise options.error(error.what, cure=cure) from error
     return metric
 
@@ -195,17 +184,17 @@ def _within(options: Options) -> Within:
 
 
 def _absolute_error(options: Options) -> AbsoluteError:
-    options.allow("pattern", "json_field", "low", "high")
+    options.allow("pattern", "json_field", "cap")
     reading = labels.read_part(options)
-    cure = "Write the least and the greatest number that may be expected: low: 0, high: 100."
-    low = options.number("low")
-    high = options.number("high")
-    if low is None or high is None:
-        what = "absolute_error needs low and high: without bounds no gain can be shown"
-        raise options.error(what, cure=cure)
+    cap = options.number("cap")
+    if cap is None:
+        what = "absolute_error needs cap, the largest error that counts: without it no gain can be "
+        what += "shown"
+        cure = (
+            "Write the error from which on an answer is useless: {name: absolute_error, cap: 30}."
+        )
+        raise options.error(what, key="cap", cure=cure)
 
-    if low >= high:
-        what = f"low {show_number(low)} is not below high {show_number(high)}"
-        raise options.error(what, key="low", cure=cure)
-
-    return AbsoluteError(reading, low, high)
+    if cap <= 0:
+        raise options.wrong("cap", cap, "a number above 0")
+    return AbsoluteError(reading, cap)

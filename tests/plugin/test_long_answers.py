@@ -137,7 +137,7 @@ GATES: dict[str, tuple[Any, list[Any]]] = {
         [17.5, 1200, -3],
         [
             {"name": "within", "tolerance": 0.5},
-            {"name": "absolute_error", "low": -5000, "high": 5000},
+            {"name": "absolute_error", "cap": 100},
         ],
     ),
     "objects": (

@@ -217,7 +217,7 @@ def test_a_secondary_metric_in_another_unit_is_no_percentage(project: Project) -
         )
     metrics = [
         {"name": "within", "tolerance": 0.9},
-        {"name": "absolute_error", "low": 0, "high": 10},
+        {"name": "absolute_error", "cap": 10},
     ]
     project.gate_test(metric=metrics)
     printed = project.run("--ftgate-report=markdown:report.md", "--ftgate-report=json:report.json")

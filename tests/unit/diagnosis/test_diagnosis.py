@@ -93,7 +93,7 @@ KINDS = [  # expected, metric, the first answer by its kind
     (LABELS, {"pattern": "^([a-z ]+)$"}, {"malformed": ["4: unclear"]}),
     (JSON, {"name": "exact_match"}, OF_JSON),
     *((SEVERAL, {"name": name}, OF_SEVERAL) for name in ("labels_f1", "labels_exact")),
-    (NUMBERS, {"name": "absolute_error", "low": 0, "high": 20}, {"wrong": ["19"]}),
+    (NUMBERS, {"name": "absolute_error", "cap": 20}, {"wrong": ["19"]}),
     (NUMBERS, {"name": "within", "tolerance": 1}, {"wrong": ["19"]}),
     (TEXTS, {"name": "exact_match"}, {"wrong": ["another one"]}),
 ]

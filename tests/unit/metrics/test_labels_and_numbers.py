@@ -78,8 +78,8 @@ def test_a_number_is_right_within_its_tolerance(expected, options, rights, wrong
     assert values == [1] * len(rights) + [0] * len(wrongs)
 
 
-def test_an_absolute_error_is_at_most_the_distance_of_low_and_high():
-    metric = build("absolute_error", ("1", "4"), low=0, high=5)
+def test_an_absolute_error_counts_up_to_its_cap():
+    metric = build("absolute_error", ("1", "4"), cap=5)
     scored = metric.score([1, 4], [["1.5", "no idea"], ["7", "-1e300"]])
     assert scored.per_example.tolist() == [2.75, 5]
     assert (metric.low, metric.high, metric.worst) == (0, 5, 5)
@@ -88,7 +88,7 @@ def test_an_absolute_error_is_at_most_the_distance_of_low_and_high():
 @pytest.mark.parametrize(
     ("name", "expected", "options", "answer", "value"),
     [
-        ("absolute_error", [1, 1, 2, 8, 9], {"low": 0, "high": 9}, "2.0", 3.0),
+        ("absolute_error", [1, 1, 2, 8, 9], {"cap": 9}, "2.0", 3.0),
         ("within", [1, 2, 3, 4, 4.5], {"tolerance": 1}, "3.0", 0.6),
         ("labels_exact", ["a, b", "b, a", "a", "c"], {}, "a, b", 0.5),
     ],
@@ -117,7 +117,7 @@ def test_the_constant_to_beat_is_the_median_or_the_most_frequent_set(
             ["3 apples", "3-9", "3/4", "1 of 2", "nan", ""],
         ),
         ("within", FIELD, ['{"total": 9}'], ["9", '{"sum": 9}']),
-        ("absolute_error", {"low": 0, "high": 9}, ["9"], ["nine", "It is 9."]),
+        ("absolute_error", {"cap": 9}, ["9"], ["nine", "It is 9."]),
     ],
 )
 def test_what_is_no_list_of_labels_or_no_number_is_malformed(name, options, well_formed, malformed):

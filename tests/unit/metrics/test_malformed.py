@@ -17,7 +17,7 @@ METRICS = {
     "f1_macro": (["a", "b"], {}),
     "labels_f1": ([["a"], ["b", "c"]], {}),
     "within": ([1, 2], {"tolerance": 0}),
-    "absolute_error": ([1, 2], {"low": -1e9, "high": 1e9}),
+    "absolute_error": ([1, 2], {"cap": 1e9}),
     "exact_match": (OBJECTS, {}),
     "field_f1": (OBJECTS, {}),
     "tool_call_exact": (CALLS, {}),

@@ -32,7 +32,7 @@ EXPECTED |= dict.fromkeys(("tool_call_exact", "tool_call_f1"), CALLS)
 NEEDED = {
     "format": {"max_chars": 9},
     "within": {"tolerance": 1},
-    "absolute_error": {"low": 0, "high": 1},
+    "absolute_error": {"cap": 1},
 }
 NEEDED |= {name: {"pos_label": "a"} for name in ("f1", "precision", "recall")}
 
@@ -78,11 +78,9 @@ ELSEWHERE = {"$ref": "https://example.org/a.json"}
         ("within", ("1",), {"tolerance": "1"}, "tolerance", "number"),
         *(("within", ("1",), {"relative": value}, "relative", "a finite number") for value in (float("inf"), 10**400)),
         *((name, ("one",), NEEDED[name], None, "'one'") for name in NUMBERS),
-        ("absolute_error", ("1",), {"low": 2, "high": 1}, "low", "not below"),
-        ("absolute_error", ("1",), {}, None, "low and high"),
-        ("absolute_error", ("1",), {"low": 0}, None, "low and high"),
-        ("absolute_error", ("1",), {"high": 9}, None, "low and high"),
-        ("absolute_error", ("7",), {"low": 0, "high": 5}, None, "7, outside of low: 0 and high: 5"),
+        ("absolute_error", ("1",), {}, "cap", "largest error that counts"),
+        ("absolute_error", ("1",), {"low": 0, "high": 9}, "low", "cap"),
+        *(("absolute_error", ("1",), {"cap": value}, "cap", "a number above 0") for value in (0, -1)),
         *((name, ('{"a": 1}',), {}, None, "lists of labels") for name in ("labels_f1", "labels_exact")),
         # how a label is read
         *(("f1_macro", AB, {"normalize": value}, "normalize", "punctuation") for value in (True, [1], None)),
