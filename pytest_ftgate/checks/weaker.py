@@ -3,7 +3,7 @@
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,8 +21,9 @@ from pytest_ftgate.data import DataSet, Example, canonical_json, load_examples, 
 from pytest_ftgate.errors import FtgateError, HistoryError, NoHistoryError, shown_path
 from pytest_ftgate.git import Base, find_base, find_branch
 from pytest_ftgate.ini_file import INI_NAMES, IniFile, line_of, read_ini, used_ini
+from pytest_ftgate.models.recorded import read_rows
 from pytest_ftgate.result import Check
-from pytest_ftgate.text import cut, plural
+from pytest_ftgate.text import cut, excerpt, plural
 
 _GATE_FILE = "ftgate.yaml"
 _CONFIG = "ftgate_config"
@@ -98,10 +99,17 @@ class Compared:
 
 @dataclass(frozen=True)
 class _Past:
-    """The merge base, and its ini files that name this project's gate file, the nearest first."""
+    """The merge base, and its ini files that name this project's gate file, the nearest first.
+
+    Attributes:
+        base: the merge base.
+        inis: the ini files.
+        file: the path of the gate file there, if no ini file names it.
+    """
 
     base: Base
     inis: tuple[IniFile, ...]
+    file: Path
 
     @property
     def keys(self) -> dict[str, Any]:
@@ -125,12 +133,13 @@ class _Past:
         """Return the nearest ini file."""
         return self.inis[0] if self.inis else None
 
-    def gate_file(self, file: Path) -> Path:
-        """Return the gate file of the ini file; ``file``, that of today, if there was none."""
+    @property
+    def gate_file(self) -> Path:
+        """Return the gate file of the ini file; without one, ``file``."""
         if self.ini is None:
-            return file
+            return self.file
         path = _gate_file_of(self.ini)
-        return file if self.base.content(path) is None else path
+        return self.file if self.base.content(path) is None else path
 
 
 def compare(
@@ -194,6 +203,10 @@ def _past_at(base: Base, file: Path, home: Path) -> _Past:
     one that is still there, it belongs to another project.
     """
     folder = max(home, file.parent, key=_depth)
+    file_then = _gate_file_at(base, file)
+    if file_then != file:
+        folder = file_then.parent
+
     inis = []
     for place in (folder, *folder.parents):
         ini = used_ini((place / name for name in INI_NAMES), base.content)
@@ -202,7 +215,21 @@ def _past_at(base: Base, file: Path, home: Path) -> _Past:
         gate_file = _gate_file_of(ini)
         if place == home or gate_file == file or not gate_file.exists():
             inis.append(ini)
-    return _Past(base, tuple(inis))
+    return _Past(base, tuple(inis), file_then)
+
+
+def _gate_file_at(base: Base, file: Path) -> Path:
+    """Return the path that a gate file had at the base.
+
+    Where nothing was there, the only gate file of this name that is gone was moved.
+    """
+    if base.content(file) is not None:
+        return file
+    gone = []
+    for path in base.files:
+        if os.path.basename(path) == file.name and not os.path.exists(path):
+            gone.append(Path(path))
+    return gone[0] if len(gone) == 1 else file
 
 
 def _depth(folder: Path) -> int:
@@ -289,7 +316,7 @@ def _forbids(keys: Mapping[str, Any]) -> bool:
 def _compare_gate_files(past: _Past, gate_file: GateFile) -> Iterator[Finding]:
     """Yield the findings on all gates, those that are gone first."""
     base = past.base
-    path = past.gate_file(gate_file.path)
+    path = past.gate_file
     content = base.content(path)
 
     def read_policy(policy: Path) -> bytes:
@@ -333,12 +360,20 @@ def _compare_gate(
     test_sets_then = _test_sets(config_then)
     test_sets = _test_sets(config_now)
     compared = [key for key in test_sets if _is_at(base, test_sets_then.get(key))]
-    # What a file holds is compared below, and how it is called or written does not count.
-    spellings = _moved_files(base, config_then, config_now)
+    # How a test set is written does not count.
+    spellings = set()
     for key in compared:
-        spellings |= {key, f"{key}.format", f"{key}.fields"}
+        spellings |= {f"{key}.format", f"{key}.fields"}
 
-    for key, values in weakenings(config_then, config_now).items():
+    # What test sets and recordings hold is compared below.
+    contents = [test_sets_then[key].path for key in compared]
+    contents += [path for path in _recordings(config_then).values() if base.content(path)]
+
+    def is_same_file(old: Path, new: Path) -> bool:
+        return old in contents or base.holds(old, new)
+
+    changes = weakenings(config_then, config_now, is_same_file=is_same_file)
+    for key, values in changes.items():
         if key in spellings:
             continue
         place = config_now.place_of(key) or f"{config_then.place_of(key)} at {base.name}"
@@ -354,6 +389,9 @@ def _compare_gate(
                 yield Finding.weaker(base.name, f"{key}: {losses}", place, name)
         yield from _untracked(base, data.path, name)
 
+    pairs = [(test_sets_then[key], test_sets[key]) for key in compared]
+    for key, losses in _lost_answers(base, config_then, config_now, pairs):
+        yield Finding.weaker(base.name, f"{key}: {losses}", config_now.place_of(key), name)
     for path in _prompt_files(config_now):
         if path.is_file() and base.content(path) is not None and base.changed(path):
             yield Finding.weaker(base.name, f"{shown_path(path)} was changed", gate=name)
@@ -364,32 +402,13 @@ def _is_at(base: Base, data: DataKeys | None) -> bool:
     return data is not None and base.content(data.path) is not None
 
 
-def _moved_files(base: Base, config_then: GateKeys, config_now: GateKeys) -> set[str]:
-    """Return the keys of baselines that name a file which was moved, and not changed."""
-    moved: set[str] = set()
-    for role, spec_now in config_now.baselines.items():
-        spec_then = config_then.baselines.get(role)
-        if spec_then is None:
-            continue
-        key = "baseline" if role == "baseline" else f"baselines.{role}"
-        if spec_then.provider == spec_now.provider == "recorded":
-            options: Sequence[str] = ("path",)
-        else:
-            options = _PROMPT_FILES
-        for option in options:
-            old = _file_of(spec_then.options.get(option))
-            new = _file_of(spec_now.options.get(option))
-            if old is not None and new is not None and base.holds(old, new):
-                moved.add(f"{key}.{option}")
-        # The path of a recording is the spelling of its model, too.
-        if f"{key}.path" in moved:
-            moved.add(key)
-    return moved
-
-
-def _file_of(option: Any) -> Path | None:
-    """Return the file that an option of a model names."""
-    return None if option is None else Path(getattr(option, "path", option))
+def _recordings(config: GateKeys) -> dict[str, Path]:
+    """Return the recorded answers of a gate's baselines, by their names."""
+    paths = {}
+    for role, spec in config.baselines.items():
+        if spec.provider == "recorded":
+            paths[role] = Path(spec.options["path"])
+    return paths
 
 
 def _test_sets(config: GateKeys) -> dict[str, DataKeys]:
@@ -435,25 +454,45 @@ def _compare_examples(base: Base, data_then: DataKeys, data: DataKeys) -> str:
     if content is None or (is_read_alike and not base.changed(path)):
         return ""
 
-    # The reader chooses by the name of a file.
-    with TemporaryDirectory() as folder:
-        copy = Path(folder, path.name)
-        copy.write_bytes(content)
-        try:
-            old = _read_examples(data_then, copy)
-        except FtgateError as error:  # such as a pointer of Git LFS; nobody knows the copy's path
-            text = f"{shown_path(path)} cannot be read there: {error.what}"
-            raise HistoryError(text, cure=_APPROVED) from None
+    old = _examples_at(base, data_then)
     new = _read_examples(data, data.path)
 
-    losses = []
+    losses = {}
     for verb, rows in _lost_examples(old, new).items():
-        if rows:
-            first = ", ".join(map(old.row_name, rows[:3]))
-            losses.append(f"{len(rows):,} {verb} ({first} at {base.name})")
-    if not losses:
+        losses[verb] = list(map(old.row_name, rows))
+    return _shown_losses(base, plural(len(old), "example"), path, losses)
+
+
+def _shown_losses(base: Base, total: str, path: Path, losses: Mapping[str, list[str]]) -> str:
+    """Return how many rows of a file were changed or removed, and the first; none is ""."""
+    parts = []
+    for verb, names in losses.items():
+        if names:
+            first = ", ".join(names[:3])
+            parts.append(f"{len(names):,} {verb} ({first} at {base.name})")
+    if not parts:
         return ""
-    return f"{plural(len(old), 'example')} of {shown_path(path)} -> {', '.join(losses)}"
+    return f"{total} of {shown_path(path)} -> {', '.join(parts)}"
+
+
+@contextmanager
+def _copy_at(base: Base, path: Path) -> Iterator[Path]:
+    """Give a copy of a file as it was at the base, which errors in it do not name."""
+    # Readers choose by the name of a file.
+    with TemporaryDirectory() as folder:
+        copy = Path(folder, path.name)
+        copy.write_bytes(base.content(path) or b"")
+        try:
+            yield copy
+        except FtgateError as error:  # such as a pointer of Git LFS
+            text = f"{shown_path(path)} cannot be read there: {error.what}"
+            raise HistoryError(text, cure=_APPROVED) from None
+
+
+def _examples_at(base: Base, data: DataKeys) -> DataSet:
+    """Return the examples of a test set as they were at the base."""
+    with _copy_at(base, data.path) as copy:
+        return _read_examples(data, copy)
 
 
 def _read_examples(data: DataKeys, path: Path) -> DataSet:
@@ -474,22 +513,94 @@ def _lost_examples(old: DataSet, new: DataSet) -> dict[str, list[int]]:
     """
     has_groups = any(example.group is not None for example in old)
 
-    def name_of(example: Example) -> str:
-        return normalized_input(example.input)
-
     def state_of(example: Example, fields: Iterable[str]) -> str:
         values = [example.fields.get(field) for field in fields]
         group = example.group if has_groups else None
         return canonical_json([normalized_input(example.input), example.expected, group, values])
 
     # Rows may change their order.
-    later = {name_of(example): example for example in new}
+    later = {normalized_input(example.input): example for example in new}
     removed = []
     changed = []
     for row, example in enumerate(old):
-        example_now = later.get(name_of(example))
+        example_now = later.get(normalized_input(example.input))
         if example_now is None:
             removed.append(row)
         elif state_of(example, example.fields) != state_of(example_now, example.fields):
             changed.append(row)
     return {"changed": changed, "removed": removed}
+
+
+# --- recorded answers -----------------------------------------------------------------------------
+
+
+def _lost_answers(
+    base: Base,
+    config_then: GateKeys,
+    config_now: GateKeys,
+    test_sets: Sequence[tuple[DataKeys, DataKeys]],
+) -> Iterator[tuple[str, str]]:
+    """Yield the keys of baselines with recorded answers that changed, and which did.
+
+    ``test_sets`` are those at the base and today, of which examples may have other ids now.
+    """
+    paths = _recordings(config_now)
+    for role, path_then in _recordings(config_then).items():
+        path = path_then if path_then in paths.values() else paths.get(role)
+        if path is None or not path.is_file() or base.content(path_then) is None:
+            continue
+        losses = _compare_recordings(base, path_then, path, test_sets)
+        if losses:
+            yield "baseline" if role == "baseline" else f"baselines.{role}", losses
+
+
+def _compare_recordings(
+    base: Base,
+    path_then: Path,
+    path: Path,
+    test_sets: Sequence[tuple[DataKeys, DataKeys]],
+) -> str:
+    """Return how many recorded answers of a baseline were changed or removed; none is "".
+
+    Answers may be added.
+
+    Raises:
+        FtgateError: a file cannot be read.
+    """
+    if base.holds(path_then, path):
+        return ""
+
+    with _copy_at(base, path_then) as copy:
+        answers_then = _answers_in(copy)
+    answers = _answers_in(path)
+    ids = _ids_now(base, test_sets)
+
+    losses: dict[str, list[str]] = {"changed": [], "removed": []}
+    for (id_then, repeat), answer_then in answers_then.items():
+        identity = (ids.get(id_then, id_then), repeat)
+        if identity not in answers:
+            losses["removed"].append(excerpt(id_then))
+        elif answers[identity] != answer_then:
+            losses["changed"].append(excerpt(id_then))
+    return _shown_losses(base, plural(len(answers_then), "answer"), path_then, losses)
+
+
+def _answers_in(path: Path) -> dict[tuple[str, int], str | None]:
+    """Return the recorded answers of a file by id and repeat; None for a call that failed."""
+    answers: dict[tuple[str, int], str | None] = {}
+    for identity, row in read_rows(path).rows.items():
+        completion = row.prediction.completion
+        answers[identity] = None if completion is None else completion.text
+    return answers
+
+
+def _ids_now(base: Base, test_sets: Sequence[tuple[DataKeys, DataKeys]]) -> dict[str, str]:
+    """Return the ids of today by those at the base, of the examples that are still there."""
+    ids = {}
+    for data_then, data in test_sets:
+        ids_now = {}
+        for example in _read_examples(data, data.path):
+            ids_now[normalized_input(example.input)] = example.id
+        for example in _examples_at(base, data_then):
+            ids[example.id] = ids_now.get(normalized_input(example.input), example.id)
+    return ids

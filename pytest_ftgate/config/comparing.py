@@ -4,8 +4,9 @@ One comparison serves a gate today and at the merge base, a marker and its gate 
 gate and the policy that it extends.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from math import inf
+from operator import eq
 from pathlib import Path
 from typing import Any, get_args
 
@@ -34,8 +35,17 @@ _STRICTER = (
     "Remove the key, so that the policy's value applies, or write one that is at least as strict."
 )
 
+SameFile = Callable[[Path, Path], bool]
+"""Tell whether a file of one gate and a file of another one are the same."""
 
-def weakenings(reference: GateKeys, gate: GateKeys, *, of_marker: bool = False) -> dict[str, str]:
+
+def weakenings(
+    reference: GateKeys,
+    gate: GateKeys,
+    *,
+    of_marker: bool = False,
+    is_same_file: SameFile = eq,
+) -> dict[str, str]:
     """Return the keys in which a gate asks for less than another, with both values.
 
     The values are shown as in ``0.1 -> 0.02``. Keys that cannot be compared must be the same.
@@ -47,8 +57,10 @@ def weakenings(reference: GateKeys, gate: GateKeys, *, of_marker: bool = False) 
         gate: the gate that is compared with it.
         of_marker: ``gate`` is that of a marker, which is another gate than that of the file if it
             has another training set.
+        is_same_file: whether a file of ``gate`` is that of ``reference``; by default, if they have
+            one path.
     """
-    comparison = _Comparison(reference, gate)
+    comparison = _Comparison(reference, gate, is_same_file)
     comparison.compare_baselines()
     comparison.compare_keys()
     comparison.compare_metrics()
@@ -96,12 +108,14 @@ class _Comparison:
         changes: both values of each key in which ``gate`` asks for less.
         reference: the gate that asks for enough.
         gate: the gate that is compared with it.
+        is_same_file: whether a file of ``gate`` is that of ``reference``.
     """
 
-    def __init__(self, reference: GateKeys, gate: GateKeys) -> None:
+    def __init__(self, reference: GateKeys, gate: GateKeys, is_same_file: SameFile) -> None:
         self.changes: dict[str, str] = {}
         self.reference = reference
         self.gate = gate
+        self.is_same_file = is_same_file
 
     def compare_baselines(self) -> None:
         """Compare each baseline with that of its name, or with the one that is this model now."""
@@ -178,7 +192,7 @@ class _Comparison:
         old_value, old_entries = _value_of(old)
         new_value, new_entries = _value_of(new)
 
-        if old_value == new_value:
+        if old_value == new_value or self._name_one_file(old, new):
             directions = comparable(type(old)) if isinstance(old, Keys) else {}
             old_entries = old_entries or {}
             new_entries = new_entries or {}
@@ -196,6 +210,27 @@ class _Comparison:
             old_text = excerpt(_shown(old_value) or unset)
             new_text = excerpt(_shown(new_value) or "removed")
             self.changes[key] = f"{old_text} -> {new_text}"
+
+    def _name_one_file(self, old: Any, new: Any) -> bool:
+        """Return whether two values are, or are read from, the same file."""
+        old_file = _file_of(old)
+        new_file = _file_of(new)
+        if old_file is None or new_file is None:
+            return False
+        return self.is_same_file(old_file, new_file)
+
+
+def _file_of(value: Any) -> Path | None:
+    """Return the file that a value is, or is read from; None if it has none."""
+    if isinstance(value, Path):
+        return value
+    if isinstance(value, ModelSpec) and value.provider == "recorded":
+        return Path(value.options["path"])
+    if isinstance(value, CalibrationKeys):
+        return value.path
+    if isinstance(value, DataKeys) and value.rows is None:
+        return value.path
+    return None
 
 
 def _value_of(value: Any) -> tuple[Any, Mapping[str, Any] | None]:

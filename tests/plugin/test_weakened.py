@@ -258,7 +258,7 @@ def as_csv(text: str) -> str:
             "base.jsonl",
             "recorded/base.jsonl",
             rows_changed(lambda rows: [{**row, "output": "refund"} for row in rows]),
-            "baseline: recorded:base.jsonl -> recorded:recorded/base.jsonl",
+            "baseline: 60 answers of base.jsonl -> ",
         ),
     ],
 )

@@ -17,11 +17,13 @@ gates:
 """
 TOLD = GATE.replace("'recorded:base.jsonl'", "{provider: openai, model: m, system_file: p.md}, metric: {name: rubric, "
     "judge: 'openai:j', rubric_file: r.md, calibration: {path: held.csv, min_kappa: 0.6}}")  # fmt: skip
+MOVED = TOLD.replace("r.md", "judge/r.md").replace("held.csv", "judge/held.csv")
 READY, OWN = INI.replace("support", "support:ready"), INI.replace("support", "support own")
 EASY = GATE.replace("0.05", "0.01")
 TWO = GATE + GATE.partition("gates:\n")[2].replace("support", "billing")
 ROWS = [f'{{"id": "t{i}", "input": "question {i}", "expected": "{label(i)}"}}\n' for i in range(5)]
 SET = "".join(ROWS)
+ANSWERS = "".join(f'{{"id": "t{i}", "output": "right"}}\n' for i in range(5))
 HARD = '{"id": "h", "input": "a hard one", "expected": "b"}\n'
 MORE = SET.replace("}", ', "lang": "de", "note": "x"}')
 PLAIN, GROUPED = (
@@ -97,6 +99,12 @@ CASES = {  # then, now (with the usual test set), findings
         {"pytest.ini": f"{INI}ftgate_config = checks/ftgate.yaml\n", "gates/ftgate.yaml": None,
          "checks/ftgate.yaml": BELOW.replace("0.05", "0.01")},
         ("support: margin: 0.05 -> 0.01 (checks/ftgate.yaml:4)",)),
+    "a project that moved to another folder": (
+        {"a/pytest.ini": INI, "a/ftgate.yaml": BELOW, "pytest.ini": None, "ftgate.yaml": None,
+         "gates/test_gate.py": ""},
+        {"a/pytest.ini": None, "a/ftgate.yaml": None, "gates/pytest.ini": "[pytest]\n",
+         "gates/ftgate.yaml": BELOW.replace("0.05", "0.01")},
+        ("support -> not set", "true -> not set", "support: margin: 0.05 -> 0.01 (gates/ftgate.yaml:4)")),
     "a gate file below is not read": ({"gates/ftgate.yaml": BELOW}, {"gates/ftgate.yaml": None}, ()),
     "a project that moved into a folder": (
         IN_GATES,
@@ -136,6 +144,27 @@ CASES = {  # then, now (with the usual test set), findings
     "what baselines and judges are told": (
         {"ftgate.yaml": TOLD, "p.md": "a", "r.md": "a", "held.csv": "a"}, {"p.md": "b", "r.md": "b", "held.csv": "b"},
         ("support: p.md was changed", "support: r.md was changed", "support: held.csv was changed")),
+    "a rubric and judged items that moved": (
+        {"ftgate.yaml": TOLD, "p.md": "a", "r.md": "a", "held.csv": "a"},
+        {"ftgate.yaml": MOVED, "judge/r.md": "a", "judge/held.csv": "a"}, ()),
+    "a rubric and judged items that moved and ask for less": (
+        {"ftgate.yaml": TOLD, "p.md": "a", "r.md": "a", "held.csv": "a"},
+        {"ftgate.yaml": MOVED.replace("0.6", "0.5"), "judge/r.md": "b", "judge/held.csv": "a"},
+        ("metric.rubric_file: r.md -> judge/r.md", "metric.calibration.min_kappa: 0.6 -> 0.5")),
+    # recorded answers of baselines
+    "worse answers": (
+        {"base.jsonl": ANSWERS}, {"base.jsonl": ANSWERS.replace("right", "wrong", 2)},
+        ("baseline: 5 answers of base.jsonl -> 2 changed (t0, t1 at main) (ftgate.yaml:3)",)),
+    "worse answers elsewhere": (
+        {"base.jsonl": ANSWERS},
+        {"ftgate.yaml": GATE.replace("base.j", "old/base.j"), "old/base.jsonl": ANSWERS.replace("right", "wrong", 1)},
+        ("1 changed (t0 at main)",)),
+    "lost answers": ({"base.jsonl": ANSWERS}, {"base.jsonl": ANSWERS.partition("\n")[2]}, ("1 removed (t0 at",)),
+    "more answers, otherwise written": (
+        {"base.jsonl": ANSWERS.partition("\n")[2]}, {"base.jsonl": ANSWERS.replace("}", ', "latency_s": 1}')}, ()),
+    "answers of other ids": (
+        {"base.jsonl": ANSWERS},
+        {"base.jsonl": ANSWERS.replace('"t', '"u'), "test.jsonl": SET.replace('"t', '"u')}, ()),
     # test sets
     "another order and layout": ({"test.jsonl": "".join(reversed(ROWS)).replace(": ", ":") + "\n"}, {}, ()),
     "other line endings": ({"test.jsonl": SET}, {"test.jsonl": SET.replace("\n", "\r\n")}, ()),
