@@ -29,6 +29,7 @@ SHOWN = 10
 REDRAWN = 0.3
 BASELINE_RIGHT = 0.6
 ATTEMPTS = 5
+ALPHA = 0.05
 BOTH = ("baseline", "candidate")
 RUNS = (1, 5, 10, 20)
 ASKED_N = 100
@@ -41,13 +42,14 @@ class Scheme:
     """Hold how a gate treats its attempts.
 
     Attributes:
-        halved: attempt k is judged at 5 % * 2^-k in place of 5 %.
+        shared: each attempt is judged at half of what is left of 5 %, the last one at all of it, in
+            place of 5 % each.
         shown: how many of the examples, the first ones, may be shown.
         spared: examples that may be shown do not count.
     """
 
     name: str
-    halved: bool
+    shared: bool
     shown: int
     spared: bool = False
 
@@ -58,16 +60,22 @@ class Scheme:
 
     def level(self, attempt: int) -> float:
         """Return the level at which the attempt is judged."""
-        return 0.05 * (2.0**-attempt if self.halved else 1.0)
+        return shared_level(attempt, ATTEMPTS) if self.shared else ALPHA
+
+
+def shared_level(attempt: int, most: int) -> float:
+    """Return the level of an attempt, of ``most``: half of what is left, the last one all of it."""
+    halvings = min(attempt, most - 1)
+    return ALPHA * 2.0**-halvings
 
 
 SCHEMES = (
-    Scheme("5 % each, all examples shown", halved=False, shown=N),
-    Scheme("5 % * 2^-k, all examples shown", halved=True, shown=N),
-    Scheme("5 % * 2^-k, a tenth shown", halved=True, shown=TENTH),
+    Scheme("5 % each, all examples shown", shared=False, shown=N),
+    Scheme("5 % shared, all examples shown", shared=True, shown=N),
+    Scheme("5 % shared, a tenth shown", shared=True, shown=TENTH),
     Scheme(
-        "5 % * 2^-k, a tenth shown, which never counts (as shipped)",
-        halved=True,
+        "5 % shared, a tenth shown, which never counts (as shipped)",
+        shared=True,
         shown=TENTH,
         spared=True,
     ),
@@ -184,7 +192,7 @@ def asked_again(
             if counted is not None and set(roles) & set(counted):
                 attempt += 1
         if attempt <= ATTEMPTS:
-            level = 0.05 if counted is None else 0.05 * 2.0**-attempt
+            level = ALPHA if counted is None else shared_level(attempt, ATTEMPTS)
             passed |= passes(answers["candidate"].astype(np.int8) - answers["baseline"], level)
         if run in RUNS:
             rates.append(passed.mean())

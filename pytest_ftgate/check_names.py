@@ -419,7 +419,8 @@ _TABLE = (
         "decides",
         "free",
         "The attempts on this test set, the distinct sets of answers of the candidate and the "
-        "baselines, are used up.",
+        "baselines, are used up: each may spend half of what is left of the gate's level, the last "
+        "one all of it.",
     ),
     CheckName(
         "attempts",

@@ -200,14 +200,14 @@ class AttemptResult:
     number: int
     # max_attempts
     most: int
-    # confidence of the attempt before, and of the gate for the first one
-    before: float
-    # confidence at which this attempt is judged
-    confidence: float
+    # confidence at which this attempt is judged; null where it is none that is allowed
+    confidence: float | None
 
     def __str__(self) -> str:
-        levels = " -> ".join(map(show_percent, (self.before, self.confidence)))
-        return f"attempt {self.number:,} of {self.most:,}: {levels}"
+        place = f"attempt {self.number:,} of {self.most:,}"
+        if self.confidence is None:
+            return place
+        return f"{place}, judged at {show_percent(self.confidence)}"
 
 
 def opponent(role: str) -> str:

@@ -1,10 +1,11 @@
-"""Several attempts on one test set: each is judged at half the level of the one before.
+"""Several attempts on one test set, which share the probability of a false pass.
 
 The attempts on a test set are the distinct sets of answers, of the candidate and of the baselines.
-Attempt k is judged at the gate's level times 2^-k, so that all of them together pass a useless
-candidate no more often than one alone (a union bound). Each has a line in the ledger. A tenth of
-the examples, chosen by hash, may be shown. It never counts, because what is shown can be corrected
-without any gain elsewhere. ``benchmarks/attempts.py`` measures what this prevents.
+Each may spend half of what is left of the gate's level, and the last one all of it, so that all of
+them together pass a useless candidate no more often than one alone (a union bound). Each has a line
+in the ledger. A tenth of the examples, chosen by hash, may be shown. It never counts, because what
+is shown can be corrected without any gain elsewhere. ``benchmarks/attempts.py`` measures what this
+prevents.
 
 Without ``max_attempts``, other answers than at the last verdict are a warning.
 """
@@ -43,10 +44,11 @@ from pytest_ftgate.models import Model, key_of
 from pytest_ftgate.result import AttemptResult, Check, Threshold
 from pytest_ftgate.runs.jobs import Run
 from pytest_ftgate.runs.store import Store
-from pytest_ftgate.text import plural
+from pytest_ftgate.text import plural, show_percent
 
 _MOST = 400  # hashes of a test set in a line; the smallest ones of a larger set are a random sample
 _SHOWN_ONE_IN = 10
+_DECIMALS = 12  # of a level, so that what is spent adds up
 _NOTE = "attempt: "
 
 
@@ -188,47 +190,69 @@ class Attempt:
         return bool(self.answers) and self.number <= len(self.before)
 
     @property
-    def facts(self) -> AttemptResult | None:
-        """Return the facts for the result; None without ``max_attempts``.
+    def level(self) -> float:
+        """Return the probability of a false pass that the attempt may spend; 0 if none is left.
 
-        Attempt k has the gate's level times 2^-k.
+        Half of what the attempts before left of the gate's, and the last one all of it. A known
+        attempt keeps the level of its line.
         """
+        # The levels of all attempts add up to no more than that of the gate (a union bound).
+        spent = sum(entry.level for entry in self.before[: self.number - 1])
+        left = max(0.0, round(1 - self.config.confidence - spent, _DECIMALS))
+        if self.number <= len(self.before):
+            return min(left, self.before[self.number - 1].level)
+        if self.config.max_attempts in (None, self.number):
+            return left
+        return round(left / 2, _DECIMALS)
+
+    @property
+    def _is_allowed(self) -> bool:
+        most = self.config.max_attempts
+        return most is None or (self.number <= most and self.level > 0)
+
+    @property
+    def facts(self) -> AttemptResult | None:
+        """Return the facts for the result; None without ``max_attempts``."""
         if self.config.max_attempts is None:
             return None
 
-        # The levels of all attempts add up to no more than that of one (a union bound).
-        level = 1 - self.config.confidence
-        confidence_before = 1 - level * 2.0 ** (1 - self.number)
-        confidence = 1 - level * 2.0**-self.number
-        return AttemptResult(self.number, self.config.max_attempts, confidence_before, confidence)
+        confidence = 1 - self.level if self._is_allowed else None
+        return AttemptResult(self.number, self.config.max_attempts, confidence)
 
     @property
     def levelled(self) -> GateKeys:
-        """Return the keys of the gate at the confidence of this attempt."""
+        """Return the keys of the gate at the confidence of this attempt, if it may be judged."""
         facts = self.facts
-        if facts is None:
+        if facts is None or facts.confidence is None:
             return self.config
 
         return self.config.model_copy(update={"confidence": facts.confidence})
 
     def check_number(self) -> Iterator[Check]:
-        """Check that the attempt is none beyond ``max_attempts``."""
+        """Check that the attempt is none beyond ``max_attempts``, and that it has a level."""
         facts = self.facts
-        if facts is not None and facts.number > facts.most:
-            path = shown_path(_ledger_path(self.config))
-            message = f"attempt {facts.number:,} on this test set, "
-            message += f"and {facts.most:,} are allowed ({path})"
-            advice = (
-                "Label a fresh test set, which shares less than half of its examples with this one."
-            )
-            yield self._check("fail", message, advice)
+        if facts is None or self._is_allowed:
+            return
+
+        message = f"attempt {facts.number:,} on this test set, "
+        if facts.number > facts.most:
+            message += f"and {facts.most:,} are allowed"
+        else:
+            level = show_percent(1 - self.config.confidence)
+            message += f"and nothing is left of the {level} chance of a false pass: the attempts "
+            message += "before spent all of it, and raising max_attempts adds nothing"
+        message += f" ({shown_path(_ledger_path(self.config))})"
+        advice = (
+            "Label a fresh test set, which shares less than half of its examples with this one."
+        )
+        yield self._check("fail", message, advice)
 
     def check(self) -> Iterator[Check]:
         """Check which attempt the answers are, once they are known."""
         yield from self.check_number()
 
         facts = self.facts
-        if facts is not None and facts.number <= facts.most:
+        if facts is not None and self._is_allowed:
             yield self._check("pass", str(facts))
 
     def _check(
@@ -299,9 +323,15 @@ class Attempt:
         Raises:
             DataError: the ledger cannot be written.
         """
-        level = round(1 - self.levelled.confidence, 12)
         entry = Entry(
-            self._name, self.candidate, self.answers, self.test_set, gain, verdict, level, at
+            gate=self._name,
+            candidate=self.candidate,
+            answers=self.answers,
+            test_set=self.test_set,
+            gain=gain,
+            verdict=verdict,
+            level=self.level,
+            at=at,
         )
         line = json.dumps(asdict(entry))
 

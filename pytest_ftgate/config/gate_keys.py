@@ -180,9 +180,9 @@ class GateKeys(Keys):
     )
     max_attempts: Annotated[int, Field(ge=1, le=5), Weaker("higher")] = optional(
         "The number of distinct sets of answers, of the candidate and of the baselines, that may "
-        "be judged on this test set. Attempt k is judged at the gate's level of error times 2^-k. "
-        "The same answers judged again are no attempt. One example in ten may be shown, and never "
-        "counts. Default: there is no limit."
+        "be judged on this test set. Each may spend half of what is left of the gate's level of "
+        "error, the last one all of it. The same answers judged again are no attempt. One example "
+        "in ten may be shown, and never counts. Default: there is no limit."
     )
 
     @classmethod

@@ -1,4 +1,4 @@
-"""``max_attempts``: several candidates on one test set, each judged at half the level of the one before."""
+"""``max_attempts``: several candidates on one test set, each judged at a part of what is left of alpha."""
 
 import json
 import re
@@ -63,7 +63,7 @@ def shown(project: Project) -> set[str]:
     }
 
 
-def test_each_attempt_has_half_the_level_and_a_known_candidate_keeps_its_own(
+def test_each_attempt_takes_half_of_what_is_left_and_the_last_one_all_of_it(
     project: Project,
 ) -> None:
     for number, confidence in ((1, 0.975), (2, 0.9875)):
@@ -75,10 +75,10 @@ def test_each_attempt_has_half_the_level_and_a_known_candidate_keeps_its_own(
     # two branches had it, and were merged
     project.file(LEDGER, lines + lines.splitlines(keepends=True)[0])
     gate = passed(attempt(project, 3, BETTER))
-    assert gate["attempt"] == {"number": 3, "most": 3, "before": 0.9875, "confidence": 0.99375}
-    assert any("attempt 3 of 3: 98.75 % -> 99.38 %" in line for line in block(gate))
+    assert gate["attempt"] == {"number": 3, "most": 3, "confidence": 0.9875}
+    assert any("attempt 3 of 3, judged at 98.75 %" in line for line in block(gate))
     entries = ledger(project)
-    assert [entry["level"] for entry in entries] == [0.025, 0.0125, 0.025, 0.00625]
+    assert [entry["level"] for entry in entries] == [0.025, 0.0125, 0.025, 0.0125]
     assert [entry["verdict"] for entry in entries] == ["fail", "fail", "fail", "pass"]
     assert set(entries[0]) == {
         "gate",
@@ -91,6 +91,34 @@ def test_each_attempt_has_half_the_level_and_a_known_candidate_keeps_its_own(
         "at",
     }
     assert "ft1.jsonl" in entries[0]["candidate"]
+
+
+SPENT = [  # max_attempts and confidence at each attempt, and the confidences that they are judged at
+    ([1], [0.95], [0.95]),
+    ([2, 2], [0.95] * 2, [0.975, 0.975]),
+    ([3, 2], [0.95] * 2, [0.975, 0.975]),
+    ([2, 3, 3], [0.95] * 3, [0.975, 0.9875, 0.9875]),
+    # nothing is left after the last one, nor where the gate becomes stricter than what was spent
+    ([1, 2], [0.95] * 2, [0.95, None]),
+    ([2, 2, 5], [0.95] * 3, [0.975, 0.975, None]),
+    ([2, 2], [0.95, 0.99], [0.975, None]),
+    ([2, 2], [0.95, 0.9], [0.975, 0.925]),
+]
+
+
+@pytest.mark.parametrize(("most", "asked", "judged"), SPENT)
+def test_the_lines_of_the_ledger_say_what_is_left(
+    project: Project, most: list[int], asked: list[float], judged: list[float | None]
+) -> None:
+    for number, confidence in enumerate(judged, 1):
+        keys = {"max_attempts": most[number - 1], "confidence": asked[number - 1]}
+        gate = attempt(project, number, BETTER, **keys)
+        assert gate["attempt"]["confidence"] == confidence
+        if confidence is None:
+            mentions(stopped(gate, "fail"), "max_attempts", "nothing is left")
+        else:
+            assert passed(gate)["confidence"] == confidence
+            assert attempt(project, number, BETTER, **keys)["confidence"] == confidence
 
 
 def test_beyond_the_budget_the_gate_fails_before_any_call_and_the_same_answers_are_no_attempt(
@@ -357,8 +385,8 @@ def test_preview_and_page_show_only_the_tenth_and_recordings_hold_all_answers(
     assert named <= {
         f"test.jsonl:{number}" for number, row in enumerate(rows, 1) if row["id"] in tenth
     }
-    assert "attempt 2 of 2: 97.5 % -> 98.75 %" in result.outlines
-    assert [line for line in result.outlines if "significant at 98.75 %" in line]
+    assert "attempt 2 of 2, judged at 97.5 %" in result.outlines
+    assert [line for line in result.outlines if "significant at 97.5 %" in line]
     assert len(ledger(project)) == 1  # it takes no attempt
     project.gate_test(max_attempts=2, margin=0.5)  # a page shows answers of a red gate
     project.run("--ftgate-report=recordings:kept", "--ftgate-report=html:page.html")
