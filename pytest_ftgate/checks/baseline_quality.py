@@ -12,7 +12,7 @@ from typing import Any
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.prompt_mismatch import system_of
 from pytest_ftgate.config import ModelSpec, model_keys
-from pytest_ftgate.data import canonical_json
+from pytest_ftgate.data import texts_in
 from pytest_ftgate.models import Model, key_of
 from pytest_ftgate.models.prompt import Prompt
 from pytest_ftgate.result import Check, called
@@ -122,8 +122,8 @@ def _length_sent(gate: Context, role: str) -> int:
     """Return the number of characters that a model is sent with the first example, all messages."""
     length = 0
     for message in gate.models[role].sent(gate.test.examples[0])["messages"]:
-        content = message.get("content") or ""
-        length += len(content if isinstance(content, str) else canonical_json(content))
+        texts = texts_in([message.get("content"), message.get("tool_calls")])
+        length += sum(map(len, texts))
     return length
 
 

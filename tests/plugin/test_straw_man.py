@@ -1,5 +1,6 @@
 """A baseline that is no straw man: each way to make one, and the same project green without it."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -317,6 +318,24 @@ def test_as_much_less_and_unknown_prompts_are_no_more(
     project: Project, baseline: Any, candidate: Any
 ) -> None:
     assert "baseline_prompt" not in statuses(free(project, baseline, candidate))
+
+
+@pytest.mark.parametrize(("n_calls", "is_more"), [(0, True), (1, False)])
+def test_earlier_tool_calls_are_sent_to_both(project: Project, n_calls: int, is_more: bool) -> None:
+    arguments = json.dumps({"order": "number 17 of the customer from Hamburg"})
+    function = {"name": "find_order", "arguments": arguments}
+    call = {"id": "c1", "type": "function", "function": function}
+    turns = [
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": "shipped"},
+    ]
+    question = {"role": "user", "content": "where is it"}
+    project.test_set(
+        60, input=lambda i: [question, *turns * n_calls, {**question, "content": f"{i}"}]
+    )
+    candidate = {**TUNED, "system": "Answer with one label of our shop."}
+    gate = free(project, {**ENDPOINT, "system": "Label"}, candidate)
+    assert ("baseline_prompt" in statuses(gate)) is is_more
 
 
 def test_a_champion_need_not_be_given_as_much(project: Project) -> None:
