@@ -304,6 +304,8 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
 
     def likeness(name: str) -> float:
         name = name.lower()
+        if sorted(re.split(r"[\W_]+", word)) == sorted(name.split("_")):
+            return 1.0
         short, long = sorted((word, name), key=len)
         # Very short words are in many others by chance.
         is_within = short in long

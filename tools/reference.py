@@ -138,7 +138,8 @@ class _Schema:
         rows = []
         for key, schema in definition["properties"].items():
             if "/properties/" not in schema.get("$ref", ""):  # a key of another section
-                rows.append((self.key_cell(key, schema, required), self.meaning(schema)))
+                meaning = self.meaning(schema) + _example(key, schema)
+                rows.append((self.key_cell(key, schema, required), meaning))
         return _table(("key", "meaning"), rows)
 
     def key_cell(self, key: str, schema: Mapping[str, Any], required: Sequence[str] = ()) -> str:
@@ -210,6 +211,15 @@ def _anchor(title: str) -> str:
 def _code(value: Any) -> str:
     """Return a value as it is written in YAML, as code."""
     return f"`{value if isinstance(value, str) else json.dumps(value)}`"
+
+
+def _example(key: str, schema: Mapping[str, Any]) -> str:
+    """Return the sentence that shows a key as a gate file has it; empty for one with a default."""
+    from pytest_ftgate.config.forms import form
+
+    for example in schema.get("examples", ()):
+        return f" Example: `{form(key, example, in_python=False, is_keyword=False)}`."
+    return ""
 
 
 def _limits_of(schema: Mapping[str, Any]) -> str:
@@ -311,7 +321,8 @@ def _model_row(schema: _Schema, providers: Mapping[str, Any], key: str) -> tuple
             cells.append("required")
         else:
             cells.append(described[name].default or "yes")
-    return schema.key_cell(key, next(iter(schemas.values()))), meaning, *cells
+    first = next(iter(schemas.values()))
+    return schema.key_cell(key, first), meaning + _example(key, first), *cells
 
 
 # --- metrics -------------------------------------------------------------------------------------

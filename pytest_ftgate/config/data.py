@@ -15,13 +15,13 @@ from pytest_ftgate.config.keys import (
     Weaker,
     optional,
     reading_of,
-    refusal,
     refusals,
     refused_key,
+    wrong_type,
 )
 from pytest_ftgate.data import FORMATS
 from pytest_ftgate.errors import shown_path
-from pytest_ftgate.text import got, quoted
+from pytest_ftgate.text import quoted
 
 MAX_TOKENS = 65_536  # OpenAI's limit for one training example of its gpt-4o and gpt-4.1 models
 
@@ -33,19 +33,24 @@ class DataKeys(Keys):
     """Examples and how to read them: a file, or in Python code an object in place of the path."""
 
     _rows: Any = PrivateAttr(None)
-    file: PathText = Field(alias="path", description="The path of the file, relative to this file.")
+    file: PathText = Field(
+        alias="path",
+        description="The path of the file, relative to this file.",
+        examples=["data/test.jsonl"],
+    )
     format: Text = optional(
         f"How the file is written, or what its rows hold: {', '.join(FORMATS)}. Default: detected "
-        "from the file's suffix and the keys of its rows."
+        "from the file's suffix and the keys of its rows.",
+        example="csv",
     )
     fields: dict[str, Text] = Field(
         default_factory=dict,
-        description="The names of the columns that hold id, input, expected and group, for example "
-        "{input: question, expected: answers.text}; a dot leads to a value within a value. Columns "
-        "of input and expected overrule the detected format.",
+        description="The names of the columns that hold id, input, expected and group; a dot leads "
+        "to a value within a value. Columns of input and expected overrule the detected format.",
+        examples=[{"input": "question", "expected": "answers.text"}],
     )
     limit: Annotated[Positive, Weaker("lower", unwritten="all rows")] = optional(
-        "Read only this many examples from the beginning of the file."
+        "Read only this many examples from the beginning of the file.", example=500
     )
     max_tokens: Annotated[Positive, Weaker("higher")] = Field(
         MAX_TOKENS,
@@ -100,7 +105,7 @@ def _read_data(value: Any, info: ValidationInfo) -> DataKeys:
         forms = "a path, or a mapping with a path"
         if reading.objects:
             forms = "a path, a mapping with a path, a list of examples, or a frame"
-        raise refusal(f"must be {forms}, {got(value, ())}")
+        raise wrong_type(forms, value)
 
     rows = written.get("path")
     # A file, or something that the keys themselves refuse.

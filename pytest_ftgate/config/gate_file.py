@@ -45,26 +45,34 @@ class DefaultKeys(GateKeys):
 
     extends: Text = optional(
         "A policy that gates may only tighten: the path of a file, or PACKAGE:FILE of an installed "
-        "package. It holds version and defaults."
+        "package. It holds version and defaults.",
+        example="policy.yaml",
     )
 
 
 class PolicyKeys(Keys):
     """A policy file."""
 
-    version: _Version = Field(description="The version of this format: 1.")
-    defaults: GateKeys = Field(description="Keys of all gates that extend the policy.")
+    version: _Version = Field(description="The version of this format: 1.", examples=[1])
+    defaults: GateKeys = Field(
+        description="Keys of all gates that extend the policy.", examples=[{"margin": 0.05}]
+    )
 
 
 class FileKeys(Keys):
     """Gates for fine-tuned models, and the models that they compare."""
 
-    version: _Version = Field(description="The version of this format: 1.")
-    defaults: DefaultKeys = optional("Default values of gate keys, for all gates of the file.")
-    models: Annotated[dict[str, ModelDefinition], Named, _WithoutColon] = optional(
-        "Models by name, which can be used wherever a model is expected."
+    version: _Version = Field(description="The version of this format: 1.", examples=[1])
+    defaults: DefaultKeys = optional(
+        "Default values of gate keys, for all gates of the file.", example={"margin": 0.05}
     )
-    gates: Annotated[dict[str, GateKeys], Named] = optional("Gates by name.")
+    models: Annotated[dict[str, ModelDefinition], Named, _WithoutColon] = optional(
+        "Models by name, which can be used wherever a model is expected.",
+        example={"tuned": "openai:ft:gpt-4.1-mini:acme::abc123"},
+    )
+    gates: Annotated[dict[str, GateKeys], Named] = optional(
+        "Gates by name.", example={"intents": {"test_set": "data/test.jsonl", "margin": 0.05}}
+    )
 
     @classmethod
     def _elsewhere(cls, key: str, value: Any) -> str | None:  # noqa: ARG003
@@ -96,7 +104,7 @@ class _Written:
 
     def read(self, kind: type[Any], models: Any = None) -> Any:
         """Return the validated keys. Raise all problems as one :class:`ConfigError`."""
-        reading = Reading(models if isinstance(models, dict) else {})
+        reading = Reading(models if isinstance(models, dict) else {}, folder=self.path.parent)
         return read_keys(kind, self.root.value, reading, self.error)
 
     def error(self, below: KeyPath, text: str) -> ConfigError:

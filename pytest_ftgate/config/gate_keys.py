@@ -63,29 +63,36 @@ class GateKeys(Keys):
 
     model_config = ConfigDict(json_schema_extra={"not": {"required": ["baseline", "baselines"]}})
     one_at_most = (("baseline", "baselines"),)
+    are_keywords = True
     _gate: str | None = PrivateAttr(None)
     _standards: Mapping[str, BaselineKeys] = PrivateAttr(default_factory=dict)
 
     name: Text = optional(
-        "The gate's name in reports and in ftgate_required. Default: its name in this file."
+        "The gate's name in reports and in ftgate_required. Default: its name in this file.",
+        example="intents",
     )
     test_set: data.DataValue = optional(
-        "The test examples: a path relative to this file, or a mapping. Required."
+        "The test examples: a path relative to this file, or a mapping. Required.",
+        example="data/test.jsonl",
     )
     training_set: data.DataValue = optional(
-        "The examples that the candidate was trained on, as a path or a mapping. Required."
+        "The examples that the candidate was trained on, as a path or a mapping. Required.",
+        example="data/train.jsonl",
     )
     baseline: ModelValue = optional(
         "The model to beat: a name under models, a string such as openai:NAME, or a mapping. "
-        "Either baseline or baselines is required."
+        "Either baseline or baselines is required.",
+        example="openai:gpt-4.1-mini",
     )
     baselines: BaselinesValue = optional(
         "Several models by name; the candidate must beat each of them. {model, margin} or {model, "
-        "max_drop} gives one its own standard: with max_drop, a champion need not be beaten."
+        "max_drop} gives one its own standard: with max_drop, a champion need not be beaten.",
+        example={"prompt": "openai:gpt-4.1-mini", "live": "recorded:live.jsonl"},
     )
     candidate: ModelValue = optional(
         "The fine-tuned model: a name under models, a string such as openai:NAME, or a mapping. "
-        "Required, except at stage: ready."
+        "Required, except at stage: ready.",
+        example="openai:ft:gpt-4.1-mini:acme::abc123",
     )
     metric: MetricsValue = Field(
         "accuracy",
@@ -95,19 +102,23 @@ class GateKeys(Keys):
     )
     margin: Annotated[Amount, Weaker("lower")] = optional(
         "How much better the candidate must be, in the metric's unit. 0 requires a gain above 0. "
-        "Either margin or max_drop is required."
+        "Either margin or max_drop is required.",
+        example=0.05,
     )
     max_drop: ProvenDrop = optional(
         "In place of margin, for a candidate that is cheaper or faster: how much worse it may be, "
-        "in the metric's unit. It must be proven to be worse by at most that."
+        "in the metric's unit. It must be proven to be worse by at most that.",
+        example=0.02,
     )
     cheaper_by: Factor = optional(
         "With max_drop, the factor by which a call of the candidate must be cheaper than one of "
-        "the baseline: 6 means a sixth of the cost."
+        "the baseline: 6 means a sixth of the cost.",
+        example=5,
     )
     faster_by: Factor = optional(
         "With max_drop, the factor by which the candidate's p50 latency must be lower than the "
-        "baseline's: 2 means half the time."
+        "baseline's: 2 means half the time.",
+        example=2,
     )
     evidence: Evidence = Field(
         "significant",
@@ -131,6 +142,7 @@ class GateKeys(Keys):
         description="Minimum or maximum values of the candidate, by metric, or by latency_p50_s, "
         "latency_p95_s, cost_usd or error_rate. A metric with options is written under metric. "
         "Merged by name with the thresholds of the marker, the gate and defaults.",
+        examples=[{"accuracy": {"min": 0.8}, "latency_p95_s": {"max": 1.5}}],
     )
     missing_answers: Annotated[Literal["error", "wrong"], words("wrong", "error")] = Field(
         "error",
@@ -142,47 +154,58 @@ class GateKeys(Keys):
     )
     timeout_s: AboveZero = optional(
         "Time limit in seconds for all answers of all models. When it is reached, the gate is an "
-        "error; the answers so far are kept. Default: no limit."
+        "error; the answers so far are kept. Default: no limit.",
+        example=1800,
     )
     hypothesis: HypothesisValue = optional(
         "The change that the fine-tune is expected to make: a sentence, or a mapping with from and "
-        "to."
+        "to.",
+        example={"from": 0.8, "to": 0.87},
     )
     goal: Goal = optional(
         "The purpose of the fine-tune. Fine-tuning suits style, format, classification, "
         "extraction, latency and cost. The gate fails for knowledge, reasoning, one_off, safety "
-        "and new_modality, which it does not suit."
+        "and new_modality, which it does not suit.",
+        example="classification",
     )
     stage: Annotated[Literal["accept", "ready"], words("ready", "accept")] = Field(
         "accept",
         description="accept: judge the candidate. ready: there is no candidate yet; run all checks "
         "that are possible before training, where green means that it is worth training.",
     )
-    economics: EconomicsKeys = optional("The costs and savings of the fine-tune, and their limits.")
+    economics: EconomicsKeys = optional(
+        "The costs and savings of the fine-tune, and their limits.",
+        example={"calls_per_month": 100000, "training_cost_usd": 40},
+    )
     checks: ChecksValue = Field(
         {},
         description="fail, warn or ignore, by the name that a check is printed under. Merged by "
         "name with the levels of the marker, the gate and defaults.",
+        examples=[{"imbalance": "ignore", "prompt_mismatch": "fail"}],
     )
     guards: Annotated[dict[str, GuardKeys], Named] = Field(
-        {}, description="Other test sets by name, on which the candidate must not get worse."
+        {},
+        description="Other test sets by name, on which the candidate must not get worse.",
+        examples=[{"old_task": {"test_set": "data/old.jsonl", "max_drop": 0.02}}],
     )
     slices: SlicesValue = optional(
-        "Parts of the test set on which the candidate must not get worse."
+        "Parts of the test set on which the candidate must not get worse.", example=["language"]
     )
     agreement: AgreementKeys = optional(
         "For an artefact that must be what was judged: merged, quantised, converted or served "
         "elsewhere. The baseline that it names need not be beaten, so that such a gate needs no "
-        "margin."
+        "margin.",
+        example={"with": "judged", "min": 0.98},
     )
     max_age_days: Annotated[AboveZero, Weaker("higher")] = optional(
-        "The maximum age of the oldest answer used for the verdict, in days."
+        "The maximum age of the oldest answer used for the verdict, in days.", example=30
     )
     max_attempts: Annotated[int, Field(ge=1, le=5), Weaker("higher")] = optional(
         "The number of distinct sets of answers, of the candidate and of the baselines, that may "
         "be judged on this test set. Each may spend half of what is left of the gate's level of "
         "error, the last one all of it. The same answers judged again are no attempt. One example "
-        "in ten may be shown, and never counts. Default: there is no limit."
+        "in ten may be shown, and never counts. Default: there is no limit.",
+        example=3,
     )
 
     @classmethod

@@ -17,14 +17,16 @@ import pydantic
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
+from pytest_ftgate.config import forms
 from pytest_ftgate.data import canonical_json
 from pytest_ftgate.errors import ConfigError, Where, combined
-from pytest_ftgate.secrets import holds_literal_key
+from pytest_ftgate.secrets import holds_literal_key, may_hold_secret
 from pytest_ftgate.text import (
     KeyPath,
     dotted,
     got,
     listed,
+    nearest,
     suggestion,
 )
 
@@ -134,6 +136,7 @@ MISSING = "this required key is missing"
 _NO_VALUE = "has no value: set one (in YAML, indented below it), or remove the key"
 _IN_PLAIN_SIGHT = "do not write a secret here: name an environment variable with api_key_env"
 _OWN = "ftgate"
+_OWN_TYPE = "ftgate_type"
 KeysT = TypeVar("KeysT", bound=BaseModel)
 
 
@@ -144,6 +147,7 @@ class Reading:
     # models of the gate file; as written while that is read
     models: Mapping[str, Any] = field(default_factory=dict)
     objects: bool = False  # whether models, metrics and data may be Python objects
+    folder: Path = Path()  # where relative paths start
 
 
 def reading_of(info: ValidationInfo) -> Reading:
@@ -155,14 +159,30 @@ def refusal(text: str) -> PydanticCustomError:
     return PydanticCustomError(_OWN, "{text}", {"text": text})
 
 
-def refused_key(key: str, text: str) -> ValidationError:
+def wrong_type(must_be: str, value: Any) -> PydanticCustomError:
+    """Return an exception for a value of a wrong type, to whose text the key's form is added."""
+    return misread(f"must be {must_be}, {got(value, ())}")
+
+
+def misread(text: str, meant: Any = None) -> PydanticCustomError:
+    """Return an exception for a value, to whose text the key's form is added.
+
+    The form has the value that is probably meant, if it is known.
+    """
+    return PydanticCustomError(_OWN_TYPE, "{text}", {"text": text, "meant": meant})
+
+
+def refused_key(key: str, problem: str | PydanticCustomError) -> ValidationError:
     """Return an exception for what is wrong with one key below the value that is validated."""
-    return refusals([((key,), text)])
+    return refusals([((key,), problem)])
 
 
-def refusals(problems: Iterable[tuple[KeyPath, str]]) -> ValidationError:
+def refusals(problems: Iterable[tuple[KeyPath, str | PydanticCustomError]]) -> ValidationError:
     """Return one exception for problems, each with its path below the value that is validated."""
-    lines = [InitErrorDetails(type=refusal(text), loc=path, input=None) for path, text in problems]
+    lines = []
+    for path, problem in problems:
+        error = refusal(problem) if isinstance(problem, str) else problem
+        lines.append(InitErrorDetails(type=error, loc=path, input=None))
     return ValidationError.from_exception_data(_OWN, lines)
 
 
@@ -185,8 +205,13 @@ def read_keys(
     raise combined(problems)
 
 
-def own_words(error: ValidationError) -> list[tuple[KeyPath, str]]:
-    """Return the path and the text of each problem."""
+def own_words(
+    error: ValidationError, form_of: Callable[[ErrorDetails, KeyPath], str] | None = None
+) -> list[tuple[KeyPath, str]]:
+    """Return the path and the text of each problem.
+
+    ``form_of`` returns the form to write, for a problem that has none yet.
+    """
     problems = []
     for line in error.errors(include_url=False):
         if line["type"] == "too_short" and line["input"]:
@@ -194,10 +219,14 @@ def own_words(error: ValidationError) -> list[tuple[KeyPath, str]]:
             continue
         # pydantic adds it where the key itself is wrong
         path = tuple(step for step in line["loc"] if step != "[key]")
-        problems.append((path, _text(line, path)))
+        text = _text(line, path)
+        if form_of is not None and path and line["type"] != _OWN:
+            text += form_of(line, path)
+        problems.append((path, text))
     return problems
 
 
+_QUOTE = "'"
 PATTERNS = {r"\S": "must not be blank"}
 """What is said of a text that a pattern does not match."""
 
@@ -223,18 +252,17 @@ def _text(line: ErrorDetails, path: KeyPath) -> str:
     kind = line["type"]
     value = line["input"]
     context = line.get("ctx", {})
-    if kind == _OWN:
+    if kind in (_OWN, _OWN_TYPE):
         return str(context["text"])
     if kind == "missing":
         return MISSING
     if kind == "string_pattern_mismatch":
-        return PATTERNS[context["pattern"]]
+        # A text with an @ may be an address with a password.
+        text = PATTERNS[context["pattern"]]
+        return text if "@" in value or not value.strip() else f"{text}, {got(value, path)}"
     if kind == "literal_error":
-        # pydantic has them in this form alone: 'fail', 'warn' or 'ignore'
-        choices = context["expected"].replace("'", "")
-        names = choices.replace(" or ", ", ").split(", ")
-        meant = suggestion(value, names) if isinstance(value, str) else ""
-        return f"must be {choices}, {got(value, path)}{meant}"
+        choices = context["expected"].replace(_QUOTE, "").replace("False", "false")
+        return f"must be {choices}, {got(value, path)}"
     if kind in _MAPPINGS and value is None:
         return _NO_VALUE
     must = _MUST.get(kind, "is not valid here").format(**context)
@@ -272,6 +300,8 @@ class Keys(Placeable, BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
     one_at_most: ClassVar[tuple[tuple[str, str], ...]] = ()
+    are_keywords: ClassVar[bool] = False
+    """Whether Python code writes the keys as arguments of a call."""
     _place: Source = pydantic.PrivateAttr(default_factory=lambda: BUILT_IN)
     _sources: Mapping[str, Source] = pydantic.PrivateAttr(
         default_factory=lambda: MappingProxyType({})
@@ -306,7 +336,9 @@ class Keys(Placeable, BaseModel):
 
     @pydantic.model_validator(mode="wrap")
     @classmethod
-    def _check_keys(cls, values: Any, handler: pydantic.ModelWrapValidatorHandler[Self]) -> Self:
+    def _check_keys(
+        cls, values: Any, handler: pydantic.ModelWrapValidatorHandler[Self], info: ValidationInfo
+    ) -> Self:
         """Refuse unknown keys and pairs of keys together with what is wrong with values."""
         if not isinstance(values, Mapping):
             return handler(values)
@@ -325,15 +357,55 @@ class Keys(Placeable, BaseModel):
         try:
             keys = handler({key: values[key] for key in values if key not in objections})
         except ValidationError as error:
-            for path, text in own_words(error):
+            form_of = partial(cls._form_of, values, handler, reading_of(info))
+            for path, text in own_words(error, form_of):
                 # A missing key, or a problem with the mapping as a whole, may be a consequence of
                 # a misspelled key.
-                is_consequence = not path or (len(path) == 1 and text == MISSING)
+                is_consequence = not path or (len(path) == 1 and text.startswith(MISSING))
                 if not (objections and is_consequence):
                     problems.append((path, text))
         if keys is None or problems:
             raise refusals(problems)
         return keys
+
+    @classmethod
+    def _form_of(
+        cls,
+        values: Mapping[Any, Any],
+        handler: Callable[[Any], Any],
+        reading: Reading,
+        line: ErrorDetails,
+        path: KeyPath,
+    ) -> str:
+        """Return how to write a key: with what its value probably means, else its example."""
+        is_part = len(path) > 1
+        key = path[0]
+        meant = line.get("ctx", {}).get("meant")
+        if meant is not None:
+            key = path[-1]
+        elif not is_part:
+            accepted = (
+                value
+                for value in _meanings(line, str(key))
+                if _accepts(handler, {**values, key: value}, key)
+            )
+            meant = next(accepted, None)
+
+        intro = "write"
+        if meant is None:
+            intro = "for example"
+            meant = cls.example_of(str(key))
+        is_keyword = cls.are_keywords and key == path[0]
+        form = forms.form(str(key), meant, in_python=reading.objects, is_keyword=is_keyword)
+        return f": {intro} {form}"
+
+    @classmethod
+    def example_of(cls, key: str) -> Any:
+        """Return the example of a key: its default, where that says something."""
+        for name, field_info in cls.model_fields.items():
+            if key == (field_info.alias or name):
+                return (field_info.examples or [field_info.default])[0]
+        raise KeyError(key)
 
     @classmethod
     def _unpaired(cls, values: Mapping[Any, Any]) -> Iterator[tuple[KeyPath, str]]:
@@ -369,6 +441,29 @@ class Keys(Placeable, BaseModel):
         return None
 
 
+def _meanings(line: ErrorDetails, key: str) -> Iterator[Any]:
+    """Yield what the value of a key may mean; nothing for one that may be a secret."""
+    value = line["input"]
+    if line["type"] == "missing" or may_hold_secret(key):
+        return
+    if line["type"] == "string_type" and isinstance(value, int | float):
+        yield str(value)
+    if line["type"] == "literal_error" and isinstance(value, str):
+        # pydantic has them in this form alone: 'fail', 'warn' or 'ignore'
+        choices = line["ctx"]["expected"].split(_QUOTE)[1::2]
+        yield from filter(None, [nearest(value, choices)])
+    yield from forms.meanings(value)
+
+
+def _accepts(handler: Callable[[Any], Any], values: Mapping[Any, Any], key: str | int) -> bool:
+    """Return whether nothing is wrong with the value of a key, whatever the others are."""
+    try:
+        handler(values)
+    except ValidationError as error:
+        return all(line["loc"][:1] != (key,) for line in error.errors(include_url=False))
+    return True
+
+
 def sources_within(value: Any, path: str) -> Iterator[tuple[str, Source]]:
     """Yield the path and the source of each value in a mapping of keys or of names."""
     sources = value.sources if isinstance(value, Keys) else {}
@@ -393,9 +488,9 @@ class OpenKeys(Keys):
 # --- types of values ------------------------------------------------------------------------------
 
 
-def optional(description: str) -> Any:
+def optional(description: str, *, example: Any) -> Any:
     """Return the field of an optional key; its description, not the schema, states the default."""
-    return Field(default_factory=lambda: None, description=description)
+    return Field(default_factory=lambda: None, description=description, examples=[example])
 
 
 def refusing(find: Callable[[dict[str, Any]], Iterable[tuple[KeyPath, str]]]) -> AfterValidator:

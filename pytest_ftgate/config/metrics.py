@@ -36,8 +36,8 @@ from pytest_ftgate.config.keys import (
     refusal,
     refusals,
     refused_key,
+    wrong_type,
 )
-from pytest_ftgate.text import got
 
 _PATH = {
     "format": "json_schema",
@@ -72,7 +72,10 @@ class MetricSpec(Placeable):
 class MetricKeys(OpenKeys):
     """A metric and its options."""
 
-    name: Text = Field(description="The metric's name, such as accuracy, f1_macro or exact_match.")
+    name: Text = Field(
+        description="The metric's name, such as accuracy, f1_macro or exact_match.",
+        examples=["f1_macro"],
+    )
 
 
 def _ends(values: tuple[float, ...]) -> tuple[float, ...]:
@@ -85,10 +88,12 @@ class CalibrationKeys(Keys):
     """Items that people have judged, on which the judge must agree with them."""
 
     file: PathText = Field(
-        alias="path", description="A CSV or JSONL file of judged items, relative to this file."
+        alias="path",
+        description="A CSV or JSONL file of judged items, relative to this file.",
+        examples=["data/judged.jsonl"],
     )
     min_kappa: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), Weaker("lower")] = Field(
-        description="The minimum agreement with people (Cohen's kappa)."
+        description="The minimum agreement with people (Cohen's kappa).", examples=[0.6]
     )
 
     @property
@@ -99,13 +104,19 @@ class CalibrationKeys(Keys):
 class _JudgeKeys(Keys):
     one_at_most = (("rubric", "rubric_file"),)
     name: str
-    judge: models.ModelValue = Field(description="The model that judges.")
-    rubric: Text = optional(
-        "The criteria for a good answer. Either rubric or rubric_file is required."
+    judge: models.ModelValue = Field(
+        description="The model that judges.", examples=["openai:gpt-4.1"]
     )
-    rubric_file: PathText = optional("A file with the rubric, relative to this file.")
+    rubric: Text = optional(
+        "The criteria for a good answer. Either rubric or rubric_file is required.",
+        example="The answer is correct and polite.",
+    )
+    rubric_file: PathText = optional(
+        "A file with the rubric, relative to this file.", example="prompts/rubric.md"
+    )
     calibration: CalibrationKeys = optional(
-        "Items judged by people, on which the judge must agree with them first."
+        "Items judged by people, on which the judge must agree with them first.",
+        example={"path": "data/judged.jsonl", "min_kappa": 0.6},
     )
 
     @model_validator(mode="after")
@@ -118,7 +129,7 @@ class _JudgeKeys(Keys):
 class RubricKeys(_JudgeKeys):
     """Answers graded by a model according to a rubric."""
 
-    name: Literal["rubric"] = Field(description="The metric.")
+    name: Literal["rubric"] = Field(description="The metric.", examples=["rubric"])
     scale: Annotated[tuple[Number, ...], Listed, AfterValidator(_ends)] = Field(
         (1, 5), description="The lowest and the highest score."
     )
@@ -127,15 +138,18 @@ class RubricKeys(_JudgeKeys):
 class PreferenceKeys(_JudgeKeys):
     """Pairs of answers, of which a model prefers one."""
 
-    name: Literal["preference"] = Field(description="The metric.")
+    name: Literal["preference"] = Field(description="The metric.", examples=["preference"])
 
 
 class HumanPreferenceKeys(Keys):
     """Pairs of answers, of which people preferred one."""
 
-    name: Literal["human_preference"] = Field(description="The metric.")
+    name: Literal["human_preference"] = Field(
+        description="The metric.", examples=["human_preference"]
+    )
     path: PathText = Field(
-        description="A CSV or JSONL file of {id, preferred, rater}, relative to this file."
+        description="A CSV or JSONL file of {id, preferred, rater}, relative to this file.",
+        examples=["data/preferred.csv"],
     )
 
 
@@ -156,7 +170,7 @@ def _read_metric(value: Any, info: ValidationInfo) -> MetricSpec:
         values["name"] = models.name_of(metric)
         values["function"] = metric
     if not isinstance(value, Mapping) and not isinstance(values["name"], str):
-        raise refusal(f"must be a metric's name, or a mapping with a name, {got(value, ())}")
+        raise wrong_type("a metric's name, or a mapping with a name", value)
 
     if isinstance(value, Mapping) and isinstance(metric, str) and metric in JUDGED:
         values = JUDGED[metric].model_validate(values, context=info.context).written()

@@ -4,7 +4,7 @@ import os
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, PlainValidator
 
 from pytest_ftgate.config.keys import (
     AboveZero,
@@ -18,6 +18,7 @@ from pytest_ftgate.config.keys import (
     Text,
     matching,
     optional,
+    wrong_type,
 )
 
 PUBLIC_ENDPOINT = "https://api.openai.com/v1"
@@ -63,7 +64,7 @@ PER_TOKEN = ("input_per_1m", "output_per_1m", "cached_input_per_1m")
 
 _NAME_OF_VARIABLE = matching(
     "^[A-Za-z_][A-Za-z0-9_]*$",
-    "the name of an environment variable, such as OPENAI_API_KEY, never the key itself",
+    "the name of an environment variable, never the key itself",
 )
 _URL = matching(
     "^https?://[^/@]+(/.*)?$",
@@ -79,7 +80,8 @@ _FUNCTION = matching(
 _Stripping = Literal["auto", False]
 _STRIPPING: Any = optional(
     "The reasoning to remove from the start of an answer. auto (default): that in tags such as "
-    "<think>, <thought> or [THINK], and Harmony channels. false: nothing."
+    "<think>, <thought> or [THINK], and Harmony channels. false: nothing.",
+    example=False,
 )
 _MIXED: Any = [{"required": ["gpu_hour_usd", key]} for key in PER_TOKEN]
 
@@ -90,32 +92,44 @@ class Price(Keys):
     model_config = ConfigDict(json_schema_extra={"not": {"anyOf": _MIXED}})
     one_at_most = tuple(("gpu_hour_usd", key) for key in PER_TOKEN)
 
-    input_per_1m: Amount = optional("US dollars per million input tokens.")
-    output_per_1m: Amount = optional("US dollars per million output tokens.")
-    cached_input_per_1m: Amount = optional("US dollars per million cached input tokens.")
+    input_per_1m: Amount = optional("US dollars per million input tokens.", example=0.4)
+    output_per_1m: Amount = optional("US dollars per million output tokens.", example=1.6)
+    cached_input_per_1m: Amount = optional(
+        "US dollars per million cached input tokens.", example=0.1
+    )
     gpu_hour_usd: Amount = optional(
         "US dollars per hour for the machine that serves a model of your own; the cost is spread "
-        "over its calls."
+        "over its calls.",
+        example=2.5,
     )
 
 
-_SYSTEM: Any = optional("The system message; it replaces any in the data.")
-_SYSTEM_FILE: Any = optional("A file with the system message, relative to this file.")
+_SYSTEM: Any = optional(
+    "The system message; it replaces any in the data.", example="Answer with the intent only."
+)
+_SYSTEM_FILE: Any = optional(
+    "A file with the system message, relative to this file.", example="prompts/intents.md"
+)
 _FEW_SHOT: Any = optional(
     "The number of training examples to send as user and assistant turns: stratified by label, "
-    "chosen with a fixed seed, and the same for every input."
+    "chosen with a fixed seed, and the same for every input.",
+    example=8,
 )
 _RETRIEVAL: Any = optional(
     "The number of training examples to send as user and assistant turns: those with the inputs "
-    "most similar to each input, the most similar one last."
+    "most similar to each input, the most similar one last.",
+    example=8,
 )
 _TEMPLATE: Any = optional(
     "The user message. {input} and {FIELD} are replaced literally. A name in braces that is no "
-    "field is an error."
+    "field is an error.",
+    example="Customer: {input}",
 )
-_PRICE: Any = optional("The model's prices, for cost checks.")
-_NAME: Any = optional("The model's name in reports.")
-_RETRIES: Any = optional("The maximum number of retries of a failed call. Default: 5.")
+_PRICE: Any = optional(
+    "The model's prices, for cost checks.", example={"input_per_1m": 0.4, "output_per_1m": 1.6}
+)
+_NAME: Any = optional("The model's name in reports.", example="prompted")
+_RETRIES: Any = optional("The maximum number of retries of a failed call. Default: 5.", example=5)
 
 REQUEST_PARAMETERS = (
     "temperature",
@@ -176,6 +190,19 @@ class _Asked(Provider, Keys):
         return f"this is a request parameter: write {as_parameter(key, value)}"
 
 
+_Names = Text | Annotated[list[Text], Field(min_length=1)]
+
+
+def _read_names(value: Any) -> Any:
+    names = value if isinstance(value, list) and value else [value]
+    if not all(isinstance(name, str) and name.strip() for name in names):
+        raise wrong_type("a name, or a list of names", value)
+    return value
+
+
+_ServedAs = Annotated[Any, PlainValidator(_read_names, json_schema_input_type=_Names)]
+
+
 class OpenAIKeys(_Asked):
     """A model behind any OpenAI-compatible endpoint."""
 
@@ -185,38 +212,50 @@ class OpenAIKeys(_Asked):
     paths: ClassVar[tuple[str, ...]] = ("system_file",)
     is_remote: ClassVar[bool] = True
 
-    provider: Literal["openai"] = Field(description="An OpenAI-compatible endpoint.")
-    model: Text = Field(description="The model's name at the endpoint.")
+    provider: Literal["openai"] = Field(
+        description="An OpenAI-compatible endpoint.", examples=["openai"]
+    )
+    model: Text = Field(description="The model's name at the endpoint.", examples=["gpt-4.1-mini"])
     base_url: Annotated[str, _URL] = optional(
-        "The endpoint's URL. Default: OpenAI's. OPENAI_BASE_URL and similar variables are ignored."
+        "The endpoint's URL. Default: OpenAI's. OPENAI_BASE_URL and similar variables are ignored.",
+        example="http://localhost:8000/v1",
     )
     api_key_env: Annotated[str, _NAME_OF_VARIABLE] = optional(
-        "The name of the environment variable that holds the API key, never the key itself."
+        "The name of the environment variable that holds the API key, never the key itself.",
+        example="OPENAI_API_KEY",
     )
     system: Text = _SYSTEM
     system_file: PathText = _SYSTEM_FILE
     few_shot: Count = _FEW_SHOT
     retrieval: Count = _RETRIEVAL
     template: Text = _TEMPLATE
-    params: FreeData = optional("Request parameters, sent unchanged, for example temperature: 0.")
-    concurrency: Positive = optional("The maximum number of concurrent calls. Default: 16.")
-    timeout_s: AboveZero = optional("Timeout of one attempt, in seconds. Default: 60.")
+    params: FreeData = optional(
+        "Request parameters, sent unchanged.",
+        example={"temperature": 0},
+    )
+    concurrency: Positive = optional(
+        "The maximum number of concurrent calls. Default: 16.", example=16
+    )
+    timeout_s: AboveZero = optional("Timeout of one attempt, in seconds. Default: 60.", example=60)
     retries: Count = _RETRIES
     requests_per_minute: AboveZero = optional(
-        "The maximum number of calls per minute, in each process."
+        "The maximum number of calls per minute, in each process.", example=500
     )
     latency_sample: Count = optional(
         "Measure latency on the first so many test examples, asked one at a time before the run, "
-        "instead of on all answers."
+        "instead of on all answers.",
+        example=50,
     )
     revision: Text = optional(
         "The version of the weights, if the model's name does not identify it. Stored answers are "
         "reused until it changes. Default: at OpenAI they are always reused, elsewhere they are "
-        "kept for the session."
+        "kept for the session.",
+        example="2026-05-01",
     )
-    served_as: Text | Annotated[list[Text], Field(min_length=1)] = optional(
+    served_as: _ServedAs = optional(
         "Other names that the endpoint's answers may give as their model, such as the model behind "
-        "an alias. An answer of any other model is an error."
+        "an alias. An answer of any other model is an error.",
+        example="gpt-4.1-mini-2026-04-14",
     )
     price: Price = _PRICE
     strip_reasoning: _Stripping = _STRIPPING
@@ -230,26 +269,30 @@ class PythonKeys(Provider, Keys):
     one_at_most = (("concurrency", "workers"),)
 
     provider: Literal["python"] = Field(
-        description="A Python function that takes and returns text."
+        description="A Python function that takes and returns text.", examples=["python"]
     )
     target: Annotated[str, _FUNCTION] = Field(
-        description="The function, written as pkg.module:function."
+        description="The function, written as pkg.module:function.", examples=["app.models:predict"]
     )
     concurrency: Positive = optional(
-        "The maximum number of concurrent calls. Default: 16 for async functions, 1 for others."
+        "The maximum number of concurrent calls. Default: 16 for async functions, 1 for others.",
+        example=4,
     )
-    timeout_s: AboveZero = optional("Timeout of one attempt, in seconds. Default: 60.")
+    timeout_s: AboveZero = optional("Timeout of one attempt, in seconds. Default: 60.", example=60)
     retries: Count = _RETRIES
     revision: Text = optional(
         "The version of the function: its answers are stored on disk and reused until this key "
-        "changes. Default: they are kept for the session."
+        "changes. Default: they are kept for the session.",
+        example="2026-05-01",
     )
     batch_size: Positive = optional(
         "The maximum number of inputs per call: the function takes a list of inputs and returns a "
-        "list of answers."
+        "list of answers.",
+        example=32,
     )
     workers: Positive = optional(
-        "The number of processes that call the function (with joblib), for CPU-bound functions."
+        "The number of processes that call the function (with joblib), for CPU-bound functions.",
+        example=4,
     )
     price: Price = _PRICE
     strip_reasoning: _Stripping = _STRIPPING
@@ -267,9 +310,12 @@ class RecordedKeys(Provider, Keys):
     paths: ClassVar[tuple[str, ...]] = ("path",)
 
     provider: Literal["recorded"] = Field(
-        description="Recorded answers, matched to the test set by id."
+        description="Recorded answers, matched to the test set by id.", examples=["recorded"]
     )
-    path: PathText = Field(description="A JSONL file of {id, output}, relative to this file.")
+    path: PathText = Field(
+        description="A JSONL file of {id, output}, relative to this file.",
+        examples=["recordings/tuned.jsonl"],
+    )
     price: Price = _PRICE
     strip_reasoning: _Stripping = _STRIPPING
     name: Text = _NAME
@@ -283,28 +329,40 @@ class TransformersKeys(_Asked):
     """A model and a LoRA adapter in this process, by transformers and peft (extra local)."""
 
     provider: Literal["transformers"] = Field(
-        description="A model in this process, loaded with transformers."
+        description="A model in this process, loaded with transformers.", examples=["transformers"]
     )
-    model: Text = Field(description="The folder of the model, or its name on the Hugging Face hub.")
+    model: Text = Field(
+        description="The folder of the model, or its name on the Hugging Face hub.",
+        examples=["Qwen/Qwen2.5-0.5B-Instruct"],
+    )
     adapter: Text = optional(
-        "The folder of a peft adapter, such as a LoRA adapter, or its name on the hub."
+        "The folder of a peft adapter, such as a LoRA adapter, or its name on the hub.",
+        example="out/adapter",
     )
     task: Literal["text-classification"] = optional(
-        "For a fine-tuned classifier; its id2label has the names of the labels."
+        "For a fine-tuned classifier; its id2label has the names of the labels.",
+        example="text-classification",
     )
-    batch_size: Positive = optional("The number of examples per batch. Default: 8.")
+    batch_size: Positive = optional("The number of examples per batch. Default: 8.", example=8)
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = optional(
-        "The data type of the weights. Default: auto, that of their files."
+        "The data type of the weights. Default: auto, that of their files.", example="bfloat16"
     )
-    device: Text = optional("The device, such as cpu or cuda:1. Default: a GPU if there is one.")
-    max_new_tokens: Positive = optional("The maximum length of an answer in tokens. Default: 256.")
+    device: Text = optional(
+        "The device, such as cpu or cuda:1. Default: a GPU if there is one.", example="cuda:1"
+    )
+    max_new_tokens: Positive = optional(
+        "The maximum length of an answer in tokens. Default: 256.", example=256
+    )
     params: FreeData = optional(
-        "Generation parameters, such as repetition_penalty. Default: greedy decoding."
+        "Generation parameters, such as repetition_penalty. Default: greedy decoding.",
+        example={"repetition_penalty": 1.1},
     )
     system: Text = _SYSTEM
     few_shot: Count = _FEW_SHOT
     template: Text = _TEMPLATE
-    price: Price = optional("The price of the machine: gpu_hour_usd.")
+    price: Price = optional(
+        "The price of the machine: gpu_hour_usd.", example={"gpu_hour_usd": 2.5}
+    )
     name: Text = _NAME
 
     @classmethod
@@ -319,7 +377,9 @@ class CallableKeys(Provider, Keys):
         "a callable cannot be written in a file: pass the function in a marker or fixture"
     )
 
-    provider: Literal["callable"] = Field(description="An object that a marker or a fixture gives.")
+    provider: Literal["callable"] = Field(
+        description="An object that a marker or a fixture gives.", examples=["callable"]
+    )
     name: Text = _NAME
 
 
@@ -331,10 +391,11 @@ class OtherKeys(Provider, OpenKeys):
         json_schema_extra={
             "not": {"enum": ["openai", "python", "recorded", "transformers", "callable"]}
         },
+        examples=["acme"],
     )
-    concurrency: Positive = optional("The maximum number of concurrent calls.")
-    timeout_s: AboveZero = optional("Timeout of one attempt, in seconds.")
-    retries: Count = optional("The maximum number of retries of a failed call.")
+    concurrency: Positive = optional("The maximum number of concurrent calls.", example=4)
+    timeout_s: AboveZero = optional("Timeout of one attempt, in seconds.", example=60)
+    retries: Count = optional("The maximum number of retries of a failed call.", example=5)
     price: Price = _PRICE
     strip_reasoning: _Stripping = _STRIPPING
     name: Text = _NAME
@@ -345,7 +406,8 @@ class ExtendsKeys(OpenKeys):
 
     extends: Text = Field(
         description="A name under models. Beside it stand the keys to replace; null removes a key "
-        "(system: null)."
+        "(system: null).",
+        examples=["prompted"],
     )
 
 

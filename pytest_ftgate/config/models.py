@@ -8,9 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import pydantic
-from pydantic import Field, PlainValidator, ValidationInfo
+from pydantic import Field, PlainValidator, ValidationError, ValidationInfo
 
-from pytest_ftgate.config import model_keys
+from pytest_ftgate.config import forms, model_keys
 from pytest_ftgate.config.keys import (
     BUILT_IN,
     MISSING,
@@ -23,14 +23,17 @@ from pytest_ftgate.config.keys import (
     Reading,
     Source,
     Weaker,
+    misread,
     optional,
+    own_words,
     place,
     reading_of,
     refusal,
     refused_key,
     refusing,
+    wrong_type,
 )
-from pytest_ftgate.text import cut, got, listed, quoted, suggestion
+from pytest_ftgate.text import cut, got, listed, nearest, quoted, suggestion
 
 SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH, transformers:NAME"
 
@@ -131,7 +134,7 @@ def read_model(value: Any, info: ValidationInfo) -> ModelSpec:
         if value in reading.models:
             model: ModelSpec = reading.models[value]
             return model
-        return _from_mapping(_spelled(value, reading), reading)
+        return _from_text(value, reading)
 
     if isinstance(value, Mapping):
         target = value.get("target")
@@ -144,8 +147,8 @@ def read_model(value: Any, info: ValidationInfo) -> ModelSpec:
 
     if reading.objects and value is not None:
         return _from_object(value)
-    forms = f"a name under models, a string ({SPELLINGS}), or a mapping with provider or extends"
-    raise refusal(f"must be a model: {forms}")
+    ways = f"a name under models, a string ({SPELLINGS}), or a mapping with provider or extends"
+    raise wrong_type(f"a model, which is {ways}", value)
 
 
 def _read_definition(value: Any, info: ValidationInfo) -> ModelSpec:
@@ -154,16 +157,33 @@ def _read_definition(value: Any, info: ValidationInfo) -> ModelSpec:
     return read_model(value, info)
 
 
+def _from_text(text: str, reading: Reading) -> ModelSpec:
+    """Return a model that is written as text, or refuse it with the spelling that is meant."""
+    try:
+        return _from_mapping(_spelled(text, reading), reading)
+    except ValidationError as error:
+        # What is wrong with its only key is wrong with the whole text.
+        _, problem = own_words(error)[0]
+        function = forms.function_in(text.removeprefix("python:"))
+        example = PROVIDERS["python"].example_of("target")
+        raise misread(problem.partition(": ")[0], f"python:{function or example}") from None
+
+
 def _spelled(text: str, reading: Reading) -> dict[str, Any]:
     """Return the keys of a model that is written as text."""
     provider, colon, name = text.partition(":")
     is_provider = provider.replace("-", "_").replace(".", "_").isidentifier()
+    meant = None
+    if provider not in PROVIDERS and nearest(text, reading.models) is None:
+        meant = forms.model_in(text, reading.folder)
+    if meant is not None:
+        raise misread(f"unknown model {quoted(text)}", meant)
     if not (colon and is_provider):
         names = listed(sorted(reading.models))
-        forms = f"; expected one of {SPELLINGS}, or a name under models: {names}"
-        raise refusal(f"unknown model {quoted(text)}{suggestion(text, reading.models, forms)}")
+        expected = f"; expected one of {SPELLINGS}, or a name under models: {names}"
+        raise refusal(f"unknown model {quoted(text)}{suggestion(text, reading.models, expected)}")
     if not name.strip():
-        raise refusal(f"expected a model after the colon, got {quoted(text)}")
+        raise wrong_type("a model with its name after the colon", text)
     return {"provider": provider, _keys_of(provider).short: name}
 
 
@@ -235,9 +255,7 @@ def _inherited(
 def _from_mapping(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
     provider = values.get("provider")
     if provider is None:
-        forms = f"one of {', '.join(PROVIDERS)}, or a provider of a hook"
-        forms += "; or name a model under models with extends"
-        raise refused_key("provider", f"{MISSING}: {forms}")
+        raise _without_provider(values)
     kind = _keys_of(provider)
     if kind.unwritable is not None:
         raise refusal(kind.unwritable)
@@ -256,6 +274,20 @@ def _from_mapping(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
         spelling = f"{read.provider}:{model}"
         short = kind.short_name(str(model))
     return ModelSpec(read.provider, options, spelling, read.name or short, BUILT_IN)
+
+
+def _without_provider(values: Mapping[Any, Any]) -> ValidationError:
+    """Return the exception for a mapping without a provider, with the one that its keys tell."""
+    ways = f"one of {', '.join(PROVIDERS)}, or a provider of a hook"
+    problem = f"{MISSING}, {ways}; or name a model under models with extends"
+    meant = None
+    for provider, kind in PROVIDERS.items():
+        if provider in values:
+            problem += f"; {provider} is a provider, not a key"
+        if provider in values or kind.short in values:
+            meant = provider
+            break
+    return refused_key("provider", misread(problem, meant))
 
 
 def _from_python(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
@@ -343,13 +375,17 @@ class BaselineKeys(Keys):
 
     model: Annotated[
         ModelSpec | None, PlainValidator(_read_optional, json_schema_input_type=Written | None)
-    ] = Field(description="The model; null where there is none yet, such as no champion.")
+    ] = Field(
+        description="The model; null where there is none yet, such as no champion.",
+        examples=["openai:gpt-4.1-mini"],
+    )
     margin: Annotated[Amount, Weaker("lower")] = optional(
-        "How much better than this baseline the candidate must be."
+        "How much better than this baseline the candidate must be.", example=0.05
     )
     max_drop: ProvenDrop = optional(
         "How much worse than this baseline the candidate may be: it must be proven to be worse by "
-        "at most that."
+        "at most that.",
+        example=0.02,
     )
 
     def placed(self, source_at: At, name: str | None = None) -> BaselineKeys:

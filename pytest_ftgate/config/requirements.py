@@ -28,9 +28,10 @@ from pytest_ftgate.config.keys import (
     optional,
     refusal,
     refused_key,
+    wrong_type,
 )
 from pytest_ftgate.result import Threshold
-from pytest_ftgate.text import got, listed, plain_number
+from pytest_ftgate.text import listed, plain_number
 
 
 class ThresholdKeys(Keys):
@@ -40,8 +41,8 @@ class ThresholdKeys(Keys):
         json_schema_extra={"anyOf": [{"required": ["min"]}, {"required": ["max"]}]}
     )
 
-    min: Annotated[Number, Weaker("lower")] = optional("The minimum value.")
-    max: Annotated[Number, Weaker("higher")] = optional("The maximum value.")
+    min: Annotated[Number, Weaker("lower")] = optional("The minimum value.", example=0.8)
+    max: Annotated[Number, Weaker("higher")] = optional("The maximum value.", example=1.5)
 
     @model_validator(mode="after")
     def _bounded(self) -> "ThresholdKeys":
@@ -73,14 +74,19 @@ class HypothesisKeys(Keys):
     """The expected effect of the fine-tune on the deciding metric, in numbers."""
 
     start: Number = Field(
-        alias="from", description="The expected value of the baseline, in the metric's unit."
+        alias="from",
+        description="The expected value of the baseline, in the metric's unit.",
+        examples=[0.8],
     )
     goal: Number = Field(
         alias="to",
         description="The expected value of the candidate; it is reported and does not affect the "
         "verdict.",
+        examples=[0.87],
     )
-    because: Text = optional("The reason for the expectation.")
+    because: Text = optional(
+        "The reason for the expectation.", example="it confuses refunds with returns"
+    )
 
     def __str__(self) -> str:
         because = f", because {self.because}" if self.because else ""
@@ -94,7 +100,7 @@ def _read_hypothesis(value: Any, info: ValidationInfo) -> HypothesisKeys | str:
     if isinstance(value, Mapping):
         return HypothesisKeys.model_validate(value, context=info.context)
     if not isinstance(value, str) or not value.strip():
-        raise refusal(f"must be text or a mapping with from and to, {got(value, ())}")
+        raise wrong_type("text or a mapping with from and to", value)
     return value
 
 
@@ -107,14 +113,16 @@ class GuardKeys(Keys):
     """Another test set, on which the candidate must be proven not to be worse than the baseline."""
 
     test_set: data.DataValue = Field(
-        description="The examples: a path relative to this file, or a mapping."
+        description="The examples: a path relative to this file, or a mapping.",
+        examples=["data/old.jsonl"],
     )
     metric: metrics.MetricValue = Field(
         "accuracy", validate_default=True, description="The metric for this test set."
     )
     max_drop: ProvenDrop = Field(
         description="How much worse than any baseline the candidate may be, in the metric's unit: "
-        "the upper bound of the drop, at the level of confidence, is at most this."
+        "the upper bound of the drop, at the level of confidence, is at most this.",
+        examples=[0.02],
     )
 
 
@@ -123,7 +131,8 @@ class SliceKeys(Keys):
 
     fields: Annotated[tuple[Text, ...], Field(min_length=1), Listed, Weaker("fewer")] = Field(
         description="Fields of the examples; the examples that share a value of a field form a "
-        "slice."
+        "slice.",
+        examples=[["language"]],
     )
     max_drop: Annotated[Amount, Weaker("higher")] = Field(
         0.03,
@@ -146,16 +155,20 @@ class AgreementKeys(Keys):
         alias="with",
         description="The name of the baseline whose answers the candidate must give: the artefact "
         "that was judged.",
+        examples=["judged"],
     )
     min: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False), Weaker("lower")] = Field(
         description="The share of examples with the same answer, as the metric reads it, whose "
-        "lower bound must reach this, at the level of confidence."
+        "lower bound must reach this, at the level of confidence.",
+        examples=[0.98],
     )
 
 
 def _read_slices(value: Any) -> Any:
-    if isinstance(value, str | list | tuple):
+    if isinstance(value, list | tuple):
         return {"fields": value}
+    if not isinstance(value, Mapping):
+        raise wrong_type("a list of fields, or a mapping", value)
     return value
 
 
@@ -205,13 +218,14 @@ class TrainingCostKeys(Keys):
         json_schema_extra={"oneOf": [{"required": list(form)} for form in _FORMS]}
     )
 
-    gpu_hours: Dollars = optional("The hours of the machine.")
-    gpu_hour_usd: Dollars = optional("US dollars per hour of the machine.")
+    gpu_hours: Dollars = optional("The hours of the machine.", example=3)
+    gpu_hour_usd: Dollars = optional("US dollars per hour of the machine.", example=2.5)
     usd_per_1m_tokens: Dollars = optional(
         "US dollars per million tokens. The tokens of the training set are estimated as UTF-8 "
-        "bytes / 4."
+        "bytes / 4.",
+        example=3,
     )
-    epochs: Rate = optional("How often the training set is read.")
+    epochs: Rate = optional("How often the training set is read.", example=3)
 
     @model_validator(mode="after")
     def _one_form(self) -> "TrainingCostKeys":
@@ -243,32 +257,42 @@ TrainingCost = Annotated[
 class CandidatePriceKeys(Keys):
     """The expected price of the candidate's tokens."""
 
-    input_per_1m: Spending = Field(description="US dollars per million input tokens.")
-    output_per_1m: Spending = Field(description="US dollars per million output tokens.")
+    input_per_1m: Spending = Field(
+        description="US dollars per million input tokens.", examples=[0.3]
+    )
+    output_per_1m: Spending = Field(
+        description="US dollars per million output tokens.", examples=[1.2]
+    )
 
 
 class EconomicsKeys(Keys):
     """The costs of fine-tuning besides its answers, and the required savings."""
 
     calls_per_month: Annotated[Rate, Weaker("higher")] = optional(
-        "The expected number of calls per month."
+        "The expected number of calls per month.", example=100000
     )
     candidate_price: CandidatePriceKeys = optional(
         "The expected price of the candidate, for stage: ready, where a call is taken to have as "
-        "many tokens as one of the baseline. At stage: accept the candidate's own price counts."
+        "many tokens as one of the baseline. At stage: accept the candidate's own price counts.",
+        example={"input_per_1m": 0.3, "output_per_1m": 1.2},
     )
     training_cost_usd: TrainingCost = optional(
         "The cost of one training: an amount, {gpu_hours, gpu_hour_usd} or {usd_per_1m_tokens, "
-        "epochs}."
+        "epochs}.",
+        example=40,
     )
     iterations: Annotated[int, Field(ge=1, le=1000), Weaker("lower")] = Field(
         1, description="How often the model is trained and evaluated until it is good enough."
     )
-    data_cost_usd: Spending = optional("The cost of preparing the training data.")
-    hosting_usd_per_month: Spending = optional("The fixed monthly cost of hosting the candidate.")
-    retrains_per_year: Spending = optional("Retrainings per year, each at training_cost_usd.")
+    data_cost_usd: Spending = optional("The cost of preparing the training data.", example=500)
+    hosting_usd_per_month: Spending = optional(
+        "The fixed monthly cost of hosting the candidate.", example=120
+    )
+    retrains_per_year: Spending = optional(
+        "Retrainings per year, each at training_cost_usd.", example=4
+    )
     max_break_even_days: Annotated[Dollars, Weaker("higher")] = optional(
-        "The maximum number of days until the savings have paid for the fine-tune."
+        "The maximum number of days until the savings have paid for the fine-tune.", example=90
     )
 
 
@@ -307,7 +331,8 @@ def _description(check: CheckName) -> str:
 
 
 _Fields: dict[str, Any] = {
-    name: (Level, optional(_description(check))) for name, check in CHANGEABLE.items()
+    name: (Level, optional(_description(check), example="ignore"))
+    for name, check in CHANGEABLE.items()
 }
 ChecksKeys: type[Keys] = pydantic.create_model(
     "ChecksKeys", __base__=_Checks, __doc__=_Checks.__doc__, **_Fields

@@ -5,6 +5,7 @@ The nearest place wins for each key, and each value keeps its source.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from pytest_ftgate.config import comparing
@@ -163,12 +164,10 @@ def _nearest(layers: Sequence[Layer], models: Mapping[str, ModelSpec]) -> dict[s
 
 def _read(layer: Layer, models: Mapping[str, ModelSpec]) -> GateKeys:
     def error_at(path: KeyPath, text: str) -> ConfigError:
-        source = layer.source(path)
-        if source.place:
-            return ConfigError(text, where=source.where())
-        return ConfigError(f"{text} ({source})", where=Where(key=source.key))
+        return ConfigError(text, where=layer.source(path).where())
 
-    reading = Reading(models, layer.takes_objects)
+    folder = next((layer.source((key,)).base_dir for key in layer.values), Path())
+    reading = Reading(models, layer.takes_objects, folder)
     return read_keys(GateKeys, layer.values, reading, error_at)
 
 

@@ -26,8 +26,9 @@ _PLAIN: Sequence[tuple[re.Pattern[str], Callable[[str], Any]]] = (
 )
 """The forms of unquoted scalars that are not text, and their values."""
 
+_SWITCH = "quote it, or write true or false; a check is switched off by ignore"
 _AMBIGUOUS = (
-    (re.compile("yes|no|on|off", re.IGNORECASE), "a boolean", "quote it, or write true or false"),
+    (re.compile("yes|no|on|off", re.IGNORECASE), "a boolean", _SWITCH),
     (
         re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(([Tt]|[ \t]+)[0-9]{1,2}:.*)?"),
         "a date",

@@ -31,6 +31,22 @@ suit the metric. ``READS_EXPECTED = False`` declares that they score examples wi
 output.
 """
 
+_KNOWN_AS = {
+    "f1_score": "f1_macro",
+    "em": "exact_match",
+    "mae": "absolute_error",
+    "mcc": "matthews_corrcoef",
+    "json": "field_f1",
+    "json_match": "field_f1",
+    "regex": "format",
+    "json_schema": "format",
+    "llm_judge": "rubric",
+    "llm_as_judge": "rubric",
+    "g_eval": "rubric",
+    "win_rate": "preference",
+}
+"""What other tools call our metrics."""
+
 
 def built_in_names() -> list[str]:
     """Return the names of all built-in metrics, which loads every family."""
@@ -85,7 +101,8 @@ def build_metric(
             raise options.error(problem, cure="Rename your metric.")
         return build_custom(options, function)
     if family is None:
-        advice = did_you_mean(name, (*built_in_names(), *custom, *other_names))
+        names = (*built_in_names(), *custom, *other_names)
+        advice = did_you_mean(_KNOWN_AS.get(name.lower(), name), names)
         raise options.error(f"unknown metric {name!r}", cure=advice)
 
     metric: Metric = family.build(options)

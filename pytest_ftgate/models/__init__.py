@@ -18,7 +18,7 @@ from pytest_ftgate.models.protocol import (
     Surroundings,
     key_of,
 )
-from pytest_ftgate.text import suggestion
+from pytest_ftgate.text import nearest
 
 __all__ = ["Completion", "Model", "Prediction", "Question", "Surroundings", "build_model", "key_of"]
 
@@ -30,21 +30,37 @@ _BUILDERS = {
     "transformers": "pytest_ftgate.models.transformers:build_transformers",
 }
 
+_KNOWN_AS = {
+    "huggingface": "transformers",
+    "hugging_face": "transformers",
+    "hf": "transformers",
+    "peft": "transformers",
+    "local": "transformers",
+    "gpt": "openai",
+    "chatgpt": "openai",
+    "function": "python",
+    "file": "recorded",
+}
+"""What other tools call our providers."""
+
 
 def unknown_provider(spec: ModelSpec) -> ConfigError:
     """Return the error about a provider that is not built in, where no hook knows it."""
     providers = [name for name in _BUILDERS if name != "callable"]  # which no file can hold
-    meant = suggestion(spec.provider, providers)
+    meant = _KNOWN_AS.get(spec.provider.lower()) or nearest(spec.provider, providers)
     advice = (
         "for an endpoint that speaks OpenAI's API, such as vLLM, Ollama or Anthropic's, write "
-        "provider: openai with base_url; any other provider comes from a hook pytest_ftgate_model "
-        "in conftest.py or a plugin"
+        "{provider: openai, base_url: http://localhost:8000/v1, model: NAME}; for a function "
+        "python:pkg.module:function; any other provider comes from a hook pytest_ftgate_model in "
+        "conftest.py or a plugin"
     )
+    if meant is not None:
+        advice = f"write provider: {meant}, or {meant}:NAME"
     return ConfigError(
-        f"unknown provider {spec.provider!r}{meant}",
+        f"unknown provider {spec.provider!r}",
         where=spec.source.where(),
         evidence=f"built in are {', '.join(providers)}",
-        cure=None if meant else advice,
+        cure=advice,
     )
 
 

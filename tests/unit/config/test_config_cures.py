@@ -15,10 +15,10 @@ class Forest:
 
 
 IN_A_MARKER = [
-    ({"candidate": "openai:"}, "candidate", "expected a model after the colon, got 'openai:'"),
+    ({"candidate": "openai:"}, "candidate", "after the colon, got the text 'openai:'"),
     ({"test_set": {"pth": "t.jsonl"}}, "test_set.pth", "did you mean 'path'?"),
-    ({"candidate": "gpt-4"}, "candidate", "expected one of openai:NAME"),
-    ({"checks": {"leaked": "warning"}}, "checks.leaked", "did you mean 'warn'?"),
+    ({"candidate": "no model"}, "candidate", "expected one of openai:NAME"),
+    ({"checks": {"leaked": "warning"}}, "checks.leaked", 'write "leaked": "warn"'),
     ({"temperature": 0}, "temperature", "write params: {temperature: 0} in a model"),
     ({"few_shot": 3}, "few_shot", "this is a key of a model: write it in baseline or candidate"),
     ({"pattern": "x"}, "pattern", "this is an option of a metric: write metric: {name: ..., pattern: ...}"),
@@ -47,7 +47,7 @@ IN_A_FILE = [
     ),
     (
         "candidate: tuned",
-        "candidate: gpt-4",
+        "candidate: no model",
         "15: gates.intents.candidate",
         "or a name under models: tuned",
     ),
@@ -118,7 +118,9 @@ def test_another_set_is_not_suggested_for_a_missing_file(folder):
 @pytest.mark.parametrize("provider", ["vllm", "anthropic"])
 def test_another_endpoint_is_a_provider_openai_with_base_url(provider):
     model = marked(candidate={"provider": provider, "model": "m"}).candidate
-    assert "provider: openai with base_url" in unknown_provider(model).cure
+    assert "{provider: openai, base_url: http" in unknown_provider(model).cure
+    spec = marked(candidate={"provider": "HuggingFace", "model": "m"}).candidate
+    assert "write provider: transformers" in unknown_provider(spec).cure
 
 
 def test_the_drive_of_a_path_is_no_package(refused):

@@ -200,8 +200,8 @@ def test_python_code_may_give_the_metric_itself():
 
 def test_objects_stand_only_where_python_code_gives_them():
     error = refusal(layer({**SELF_CONTAINED, "candidate": str.upper}, "ftgate.yaml:3", "file"))
-    assert error.where.key == "candidate"
-    assert all(word in error.what for word in ("openai:NAME", "(ftgate.yaml:3)"))
+    assert str(error.where) == "ftgate.yaml:3: candidate"
+    assert "openai:NAME" in error.what
 
 
 def test_the_source_of_each_key_is_its_own():
