@@ -47,7 +47,7 @@ def meanings(value: Any) -> Iterator[Any]:
 def _numbers(value: float) -> Iterator[Any]:
     if value == value // 1:
         yield int(value)
-    if 1 < value <= 100:
+    if 10 <= value <= 100:
         yield round(value / 100, 10)
     elif 0 < value < 1:
         yield round(1 / value, 10)

@@ -55,7 +55,7 @@ def unknown_provider(spec: ModelSpec) -> ConfigError:
         "conftest.py or a plugin"
     )
     if meant is not None:
-        advice = f"write provider: {meant}, or {meant}:NAME"
+        advice = f"write provider: {meant}, or {meant}:{spec.options.get('model', 'NAME')}"
     return ConfigError(
         f"unknown provider {spec.provider!r}",
         where=spec.source.where(),

@@ -89,7 +89,7 @@ def test_all_slips_of_the_marks_of_a_test_are_told_at_once(project: Project) -> 
     text = words(result)
     fragments = ("2: test_set: ", "4: margn: ", "4: missing_answers: ")
     assert [f"test_gate.py:{place}" in text for place in fragments] == [True] * 3
-    assert "; confidence: must be below 1, got 95; test_gate.py:4" in text
+    assert "; confidence: must be below 1, got 95: write confidence=0.95; test_gate.py:4" in text
     assert "'wrong'" in text
 
 
