@@ -112,7 +112,7 @@ def _judged(config: GateKeys, folder: Path, name: str) -> result.GateResult:
         judged = run.judge_gate(config, services, nodeid=name)
         if judged.result.verdict != "error":
             stores.finish(judged.runs.values())
-            store.drop(sorted(stores.judged))
+            store.retire(sorted(stores.judged))
         return judged.result
     finally:
         store.close()

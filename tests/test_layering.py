@@ -58,7 +58,7 @@ def test_the_plugin_loads_nothing_at_all_that_pytest_has_not_loaded() -> None:
 
 
 @pytest.mark.parametrize("args", [(), ("--collect-only",)])
-def test_a_suite_without_a_gate_loads_three_modules_of_ours(
+def test_a_suite_without_a_gate_loads_four_modules_of_ours(
     pytester: pytest.Pytester, args: tuple[str, ...]
 ) -> None:
     pytester.makepyfile("def test_plain(): pass")
@@ -71,7 +71,8 @@ def test_a_suite_without_a_gate_loads_three_modules_of_ours(
         "-p", "no:asyncio", "-p", "no:anyio", "-p", "no:hypothesispytest", *args
     )
     assert result.ret == 0
-    assert "ours: pytest_ftgate pytest_ftgate.hookspecs pytest_ftgate.plugin" in result.outlines
+    modules = "pytest_ftgate pytest_ftgate.clock pytest_ftgate.hookspecs pytest_ftgate.plugin"
+    assert f"ours: {modules}" in result.outlines
     assert "heavy:" in [line.rstrip() for line in result.outlines]
 
 

@@ -156,8 +156,8 @@ def until_judged(gate: Context, started: float) -> Iterator[Check]:
 
     names = ", ".join(map(excerpt, dict.fromkeys(models)))
     age = show_age(gate.now - min(times))
-    message = f"{plural(len(times), 'answer')} of {names} are from a run that did not finish, "
-    message += f"the oldest {age} old"
+    message = f"{plural(len(times), 'answer')} of {names} are from a run that had not finished "
+    message += f"when this one began, the oldest {age} old"
     advice = "If the model has changed since, ask again with --ftgate-cache=refresh."
     yield Check("models", "warning", message, len(times), advice=advice)
 

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_ftgate import clock
+
 __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ else:
     _values = _OnFirstUse("values")
 
 SESSION: pytest.StashKey[_session.GateSession] = pytest.StashKey()
+STARTED: pytest.StashKey[float] = pytest.StashKey()  # in seconds since the epoch
 REQUEST: pytest.StashKey[pytest.FixtureRequest] = pytest.StashKey()
 # the tests that had the marker before all hooks
 MARKED: pytest.StashKey[list[pytest.Item]] = pytest.StashKey()
@@ -219,6 +222,8 @@ def _load() -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # before the tests are collected: sessions that overlap share answers
+    config.stash[STARTED] = clock.wall()
     config.addinivalue_line("markers", _MARK_HELP)
     # without a name, so that -p no: cannot disable it
     config.pluginmanager.register(_ReportsOfOthers(config))

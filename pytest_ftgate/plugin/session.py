@@ -13,7 +13,7 @@ from pytest_ftgate import clock, errors, plain
 from pytest_ftgate.checks.freshness import filed_as
 from pytest_ftgate.gate.state import DataSets, Judged, Services
 from pytest_ftgate.guarded import guarded
-from pytest_ftgate.plugin import ini_keys, project, required_gates, terminal
+from pytest_ftgate.plugin import STARTED, ini_keys, project, required_gates, terminal
 from pytest_ftgate.plugin.markers import MARK, claimed_name, id_of, location
 from pytest_ftgate.reports import json as json_report
 from pytest_ftgate.reports import recordings
@@ -95,7 +95,9 @@ class GateSession:
         """Read the options. The start, in seconds since the epoch, is equal on all workers."""
         config = self.config
         self._worker: Mapping[str, Any] | None = getattr(config, "workerinput", None)
-        self.started: float = self._worker["ftgate_started"] if self._worker else clock.wall()
+        self.started = config.stash.setdefault(STARTED, clock.wall())
+        if self._worker is not None:
+            self.started = self._worker["ftgate_started"]
         self.project = project.Project(config)
         self.planning = ini_keys.planning_option(config)
         self._refresh = config.getoption("--ftgate-cache") == "refresh"
@@ -310,15 +312,15 @@ class GateSession:
             self.note(Line(text, "yellow"))
 
     def close_store(self) -> None:
-        """Close the store, without the answers that may not outlive the verdicts of this session.
+        """Close the store, and retire the answers that were for the verdicts of this session alone.
 
-        A kill leaves them.
+        After a kill the next session gets them.
         """
         if not self._judged and "_store" not in vars(self):
             return
         try:
             if self._worker is None:
-                self._store.drop(sorted(self._judged))
+                self._store.retire(sorted(self._judged))
             self._store.close()
         except errors.FtgateError as error:
             self.note(Line(one_line(str(error)), "red"))

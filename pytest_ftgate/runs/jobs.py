@@ -160,12 +160,12 @@ class Stores:
             since = self.started
         elif model.until_judged:
             since = self.started - text.DAY_S
-        return self.of(model).get(keys, newer_than=since)
+        return self.of(model).get(keys, newer_than=since, began=self.started)
 
     def finish(self, runs: Iterable[Run]) -> None:
         """Note that runs have reached their purpose.
 
-        What may not outlive that is deleted when the session ends.
+        What may not outlive that is retired when the session ends.
         """
         for run in runs:
             for prediction in run.all_predictions:

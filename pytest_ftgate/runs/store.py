@@ -12,6 +12,7 @@ from typing import TypeVar
 from pytest_ftgate import clock
 from pytest_ftgate.errors import StoreError, Where, shown_path
 from pytest_ftgate.models import Completion, Prediction
+from pytest_ftgate.text import DAY_S
 
 SCHEMA_VERSION = 3
 
@@ -29,7 +30,6 @@ PATIENCE_S = 30.0
 CLAIM_S = 20.0
 """Seconds after which a claim ends that is not renewed: its process was killed, or hangs."""
 
-_HAND_OVER_S = 5.0  # for which answers are not deleted while other processes ask models
 _ROOM_TESTED = 100_000  # bytes that are written, and deleted, to see whether there is room
 
 # in the file's header, by which no file of another program is taken for ours
@@ -39,6 +39,8 @@ _SCHEMA = (
     (key TEXT PRIMARY KEY, value TEXT NOT NULL, created_at REAL NOT NULL) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS claims
     (key TEXT PRIMARY KEY, owner TEXT NOT NULL, renewed_at REAL NOT NULL) WITHOUT ROWID""",
+    # answers that have served: only sessions that began before may still use them
+    "CREATE TABLE IF NOT EXISTS retired (key TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT NOT NULL)",
     # Write even if nothing changes: this detects a file that only looks writable before a call is
     # paid.
@@ -73,17 +75,25 @@ class Store:
         self._connection: sqlite3.Connection | None = None
 
     def get(
-        self, keys: Sequence[str], *, newer_than: float = float("-inf")
+        self,
+        keys: Sequence[str],
+        *,
+        newer_than: float = float("-inf"),
+        began: float = float("inf"),
     ) -> dict[str, Prediction]:
-        """Return the stored predictions by key, but those made before ``newer_than``."""
+        """Return the stored predictions by key, but those made before ``newer_than``.
+
+        Of retired ones only those come that were retired after the session ``began``.
+        """
         if not keys:
             return {}
 
         select = (
             "SELECT key, value, created_at FROM predictions "
-            "WHERE created_at >= ? AND key IN (SELECT value FROM json_each(?))"
+            "WHERE created_at >= ? AND key IN (SELECT value FROM json_each(?)) "
+            "AND key NOT IN (SELECT key FROM retired WHERE at <= ?)"
         )
-        parameters = newer_than, json.dumps(keys)
+        parameters = newer_than, json.dumps(keys), began
         rows = self._patiently(lambda connection: list(connection.execute(select, parameters)))
         return {row[0]: self._prediction(*row) for row in rows}
 
@@ -92,10 +102,12 @@ class Store:
         rows = []
         for prediction in predictions:
             rows.append((prediction.key, _encoded(prediction), prediction.created_at))
+        keys = [row[:1] for row in rows]
 
         def write(connection: sqlite3.Connection) -> None:
             connection.executemany("INSERT OR REPLACE INTO predictions VALUES (?, ?, ?)", rows)
-            connection.executemany("DELETE FROM claims WHERE key = ?", [row[:1] for row in rows])
+            connection.executemany("DELETE FROM claims WHERE key = ?", keys)
+            connection.executemany("DELETE FROM retired WHERE key = ?", keys)
 
         self._write(write)
 
@@ -131,29 +143,27 @@ class Store:
         delete = "DELETE FROM claims WHERE owner = ?"
         self._write(lambda connection: connection.execute(delete, (owner,)))
 
-    def _is_in_use(self) -> bool:
-        """Return whether a process is asking models."""
-        now = clock.monotonic()
-        select = "SELECT 1 FROM claims WHERE renewed_at BETWEEN ? AND ?"
-        times = (now - CLAIM_S, now + CLAIM_S)
-        row = self._patiently(lambda connection: connection.execute(select, times).fetchone())
-        return row is not None
+    def retire(self, keys: Sequence[str]) -> None:
+        """Note that these predictions have served: no session that begins from now on gets them.
 
-    def drop(self, keys: Sequence[str]) -> None:
-        """Delete the predictions of these keys.
-
-        Another process may be about to look them up: a run that is going on gets a few seconds.
+        Those that run now still do. What was retired a day ago is deleted.
         """
-        rows = [(key,) for key in self.get(keys)]
-        if not rows:
-            return
+        now = clock.wall()
+        # the first time counts: a later session must not give them a longer life
+        insert = (
+            "INSERT OR IGNORE INTO retired "
+            "SELECT key, ? FROM predictions WHERE key IN (SELECT value FROM json_each(?))"
+        )
+        delete = "DELETE FROM predictions WHERE key IN (SELECT key FROM retired WHERE at < ?)"
+        day_ago = (now - DAY_S,)
 
-        ends_at = clock.monotonic() + _HAND_OVER_S
-        while self._is_in_use() and clock.monotonic() < ends_at:
-            time.sleep(_PAUSE_S)
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(insert, (now, json.dumps(keys)))
+            connection.execute(delete, day_ago)
+            connection.execute("DELETE FROM retired WHERE at < ?", day_ago)
 
-        delete = "DELETE FROM predictions WHERE key = ?"
-        self._write(lambda connection: connection.executemany(delete, rows))
+        if keys:
+            self._write(write)
 
     def note(self, name: str) -> str | None:
         """Return the text of this name."""

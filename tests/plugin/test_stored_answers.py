@@ -5,12 +5,13 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 from typing import Any
 
 import pytest
 from endpoint_project import EVERY_REQUEST, EndpointProject, Meeting, N, answer, index_of
-from gate_project import check, ends, mentions, passed
+from gate_project import ALONE, check, ends, mentions, passed
 from loopback import Reply, error
 
 from pytest_ftgate.errors import StoreError
@@ -43,7 +44,9 @@ def session(http: EndpointProject, *args: str) -> tuple[dict[str, Any], int]:
 
 
 def kept(http: EndpointProject) -> int:
-    ((n,),) = http.store("SELECT count(*) FROM predictions")
+    """Return the number of answers that the next session gets."""
+    query = "SELECT count(*) FROM predictions WHERE key NOT IN (SELECT key FROM retired)"
+    ((n,),) = http.store(query)
     return int(n)
 
 
@@ -102,6 +105,20 @@ def test_sessions_that_run_at_once_ask_each_question_once(
     assert [process.wait(60) for process in sessions] == [0, 0]
     assert http.asked == EVERY_REQUEST
     assert kept(http) == (0 if revision is ... else ALL)
+
+
+def test_a_session_that_ends_takes_no_answer_from_one_that_goes_on(http: EndpointProject) -> None:
+    """A whole session runs while another is between two gates; the next one asks again."""
+    http.gate_test(TWO.format(mark=http.mark(name="again", margin=0.1)))
+    code = (http.path / "test_gate.py").read_text(encoding="utf-8")
+    http.file("test_short.py", code)
+    short = f"[{sys.executable!r}, '-m', 'pytest', 'test_short.py', *{ALONE!r}]"
+    run = f"def test_gate():\n    __import__('subprocess').run({short}, check=True)\n"
+    http.file("test_gate.py", code.replace("def test_gate():\n    pass\n", run))
+    http.run_apart("test_gate.py").assert_outcomes(passed=2)
+    assert (http.asked, kept(http)) == (EVERY_REQUEST, 0)
+    http.run_apart("test_short.py")
+    assert set(http.asked.values()) == {2}
 
 
 # --- a run that did not finish -----------------------------------------------------------------------------------
@@ -203,7 +220,7 @@ def test_a_store_that_cannot_forget_fails_the_session(
     def refuse(*_: object) -> None:
         raise StoreError("the disk is full")
 
-    monkeypatch.setattr(Store, "drop", refuse)
+    monkeypatch.setattr(Store, "retire", refuse)
     result = http.run()
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*the disk is full*"])

@@ -5,6 +5,7 @@ import sqlite3
 import threading
 import time
 from contextlib import closing
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -235,21 +236,22 @@ def test_a_claim_that_nobody_renews_ends(pair, monkeypatch, restarted):
     assert second_store.claim(["a", "b", "c"], "two") == {"a", "b", *(["c"] if restarted else [])}
 
 
-def test_answers_are_not_deleted_while_another_process_may_want_them(pair, monkeypatch):
+def test_retired_answers_serve_the_sessions_that_began_before_for_a_day(pair, monkeypatch):
     store, second_store = pair
-    store.put([prediction("a")])
-    second_store.claim(["b"], "asking")
-    claims = []
-
-    def wait(_):
-        claims.append(set(second_store.get(["a"])))
-        if len(claims) == 2:
-            second_store.release("asking")
-
-    monkeypatch.setattr(time, "sleep", wait)
-    store.drop(["a"])
-    assert claims == [{"a"}, {"a"}]
-    assert store.get(["a"]) == {}
+    now = [1_000.0]
+    monkeypatch.setattr(module.clock, "wall", lambda: now[0])
+    store.put([prediction("a"), prediction("b")])
+    store.retire(["a", "unknown"])
+    now[0] += 500
+    second_store.retire(["a"])
+    for began, keys in ((999.0, {"a", "b"}), (1_000.0, {"b"}), (1_200.0, {"b"}), (inf, {"b"})):
+        assert second_store.get(["a", "b"], began=began).keys() == keys
+    store.put([prediction("a", "new")])
+    assert store.get(["a"])["a"].completion.text == "new"
+    store.retire(["a"])
+    now[0] += module.DAY_S + 1
+    store.retire(["b"])
+    assert store.get(["a", "b"], began=0.0).keys() == {"b"}
 
 
 # --- the disk --------------------------------------------------------------------------------------------------
