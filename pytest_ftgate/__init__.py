@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pytest_ftgate.result import Check as Check
     from pytest_ftgate.result import GateResult as GateResult
     from pytest_ftgate.runs.jobs import Run as Run
+    from pytest_ftgate.splitting import dedupe as dedupe
+    from pytest_ftgate.splitting import split as split
 
 _HOMES = {
     "pytest_ftgate.data": ("Example",),
@@ -35,6 +37,7 @@ _HOMES = {
     "pytest_ftgate.reports.json": ("Report",),
     "pytest_ftgate.result": ("Check", "GateResult"),
     "pytest_ftgate.runs.jobs": ("Run",),
+    "pytest_ftgate.splitting": ("dedupe", "split"),
 }
 __all__ = ["__version__", *chain.from_iterable(_HOMES.values())]
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-def write_whole(path: Path, chunks: Iterable[str]) -> None:
-    """Write text in UTF-8 to a file, creating its folder.
+def write_whole(path: Path, chunks: Iterable[str | bytes]) -> None:
+    """Write bytes, or text in UTF-8, to a file, creating its folder.
 
     On :class:`OSError` the file is left unchanged.
     """
@@ -17,8 +17,9 @@ def write_whole(path: Path, chunks: Iterable[str]) -> None:
         draft = path
 
     try:
-        with draft.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(chunks)
+        with draft.open("wb") as file:
+            for chunk in chunks:
+                file.write(chunk.encode() if isinstance(chunk, str) else chunk)
         draft.replace(path)  # for a device it does nothing
     except BaseException:
         if draft != path:

@@ -148,7 +148,7 @@ LAYERS = (
     "metrics",
     "runs",
     "checks",
-    "gate",
+    "gate splitting",
     "reports",
     "judging",
     "hookspecs",

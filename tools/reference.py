@@ -628,8 +628,13 @@ _ABOUT = {
     "what would fail, and proposes a metric (`f1_macro` for labels, `exact_match` for JSON and "
     "text) and a margin of 0.05. It writes `ftgate.yaml`, a test and, if pytest has no ini file "
     "yet, a `pytest.ini` that makes the gate [required](../protect.md). Existing files are never "
-    "changed.\n\n"
-    "`--dedupe` keeps rows with the same input and different outputs: a person has to decide.",
+    "changed.",
+    "split": "Groups, copies and near copies stay on one side, and each label has its share of the "
+    "test set. The same rows are split in the same way, whatever their order. The files are "
+    "written beside the original, with its suffix. Of rows that repeat, the test set has one; rows "
+    "with the same input and different outputs stay in the training set: a person has to decide.",
+    "dedupe": "It takes out what the other set holds, as copies or near copies, and what the set "
+    "itself repeats. Rows with the same input and different outputs stay: a person has to decide.",
     "compare": "**Worse** is a worse verdict (in the order `pass`, `inconclusive`, `fail`, "
     "`error`), a missing gate, a required gate that is no longer met, or a weaker threshold. "
     "Changes of the values, of the models and of the data are shown and do not count; latencies "

@@ -26,10 +26,6 @@ _COPIES = ("is a near duplicate", "are near duplicates")
 _MISSPELT = 0.8
 """Least similarity, from 0 to 1, of a label to the one that was meant."""
 _LISTED = " pairs (pytest -v lists all)"
-_REMOVAL = (
-    "Remove the training rows (python -m pytest_ftgate init --dedupe writes a copy without them) "
-    "and train again, or remove the test rows, which needs no training."
-)
 
 
 def check(gate: Context) -> Iterator[Check]:
@@ -109,7 +105,18 @@ def _leaked(gate: Context) -> Iterator[Check]:
         named.append(f"{gate.test.where(row)} = {gate.training.where(trained)}")
     message = f"{_of(count, 'test example', len(gate.test), 'is', 'are')} also in the training set"
     message += f": {', '.join(named)}{_more(len(pairs), end=_LISTED)}"
-    yield _finding(gate, "leaked", count, message, _REMOVAL, required=0, source=source)
+    yield _finding(gate, "leaked", count, message, _removal(gate), required=0, source=source)
+
+
+def _removal(gate: Context) -> str:
+    """Return the cure of leaks: the one that needs no training first."""
+    command = "pytest_ftgate.dedupe(test, training)"
+    other = 'source="training"'
+    if gate.test.path is not None and gate.training.path is not None:
+        command = f"python -m pytest_ftgate dedupe {gate.test.path} {gate.training.path}"
+        other = "--from training"
+    advice = f"Take these rows out of the test set, which needs no training: {command}. Or take "
+    return advice + f"them out of the training set ({other}), and train again."
 
 
 def _leaked_near(gate: Context) -> Iterator[Check]:
@@ -122,7 +129,7 @@ def _leaked_near(gate: Context) -> Iterator[Check]:
     message += f" a near duplicate in the training set ({_SIMILAR})"
     message += f": {_near_pairs(gate.test, pairs, gate.training)}"
     # the cure of exact leaks need not be read twice
-    advice = "Remove these rows, too." if gate.audit.leaked_rows else _REMOVAL
+    advice = "Remove these rows, too." if gate.audit.leaked_rows else _removal(gate)
     yield _finding(gate, "leaked_near", count, message, advice, required=0)
 
 

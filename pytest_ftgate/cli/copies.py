@@ -1,24 +1,24 @@
-"""Copies of data files without duplicates and leaks, for ``init --dedupe``."""
+"""Copies of data files with some of their rows, beside the originals and with their suffix."""
 
 import csv
+import gzip
 import io
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.checks.audit import TrainingAudit
-from pytest_ftgate.checks.audit.wording import outputs_of
-from pytest_ftgate.data import DataSet, cells, load, normalized_input
+from pytest_ftgate.data import DataSet, cells, first_row, load, load_examples
 from pytest_ftgate.data.faults import without_faults
-from pytest_ftgate.data.rows import RowReader
-from pytest_ftgate.errors import ConfigError, Where, shown_path
+from pytest_ftgate.data.rows import RowReader, paths_of
+from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.files import write_whole
-from pytest_ftgate.text import plural
 
-_TABLES = (".csv", ".tsv")
+_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+_GZIP = ".gz"
 
 
 @dataclass(frozen=True)
@@ -30,104 +30,149 @@ class Source:
     fields: Mapping[str, str]
 
 
+def read_sources(
+    paths: Sequence[Path], columns: Mapping[str, str], *, repeats: bool = False
+) -> list[Source]:
+    """Read data files.
+
+    Args:
+        paths: the files.
+        columns: the columns of ``input``, ``expected`` or ``group`` that the user names; a file
+            without one of them is read as if it was not named.
+        repeats: a row may repeat, with its id.
+
+    Raises:
+        DataError: a file cannot be read, or no file has such a column.
+    """
+    sources = []
+    names_of_all: list[str] = []
+    for path in paths:
+        row = first_row(path)
+        names = list(dict.fromkeys((*row, *dict(paths_of(row)))))
+        names_of_all += names
+        fields = {key: column for key, column in columns.items() if column in names}
+        try:
+            RowReader(fields).recognised(row)
+        except DataError as error:
+            fix = "Name the columns: --input COLUMN --expected COLUMN"
+            where = Where(shown_path(path))
+            raise DataError(error.what, where=where, evidence=error.evidence, cure=fix) from None
+        sources.append(Source(path, load_examples(path, fields=fields, repeats=repeats), fields))
+
+    for key, column in columns.items():
+        if column not in names_of_all:
+            message = f"no column {column!r} in the data files"
+            evidence = f"Columns: {', '.join(names_of_all)}"
+            raise DataError(message, where=Where(key=f"--{key}"), evidence=evidence)
+    return sources
+
+
 @dataclass(frozen=True)
 class Copy:
     """A copy of a data file.
 
     Attributes:
-        path: where it is written: as CSV if the original is CSV, else as JSON Lines.
+        path: where it is written.
         original: the data file.
-        removed: the rows that the copy leaves out.
+        kept: the examples that the copy has.
+        has_others: whether it has the rows, too, that are no example, without an output to learn.
     """
 
     path: Path
     original: Source
-    removed: Collection[int]
+    kept: Set[int]
+    has_others: bool = False
 
-    def write(self) -> str:
-        """Write the copy, and return a sentence on it. Raises :class:`OSError`."""
-        rows = list(_rows_without(self.original, self.removed))
-        write_whole(self.path, _lines(self, rows))
-        removed = plural(len(self.removed), "row")
-        return f"removed     {removed}: {shown_path(self.path)} has the other {len(rows):,}"
+    def content(self) -> bytes:
+        """Return the content of the copy, which is written as the original is."""
+        path = self.path
+        is_packed = path.suffix == _GZIP
+        if is_packed:
+            path = path.with_suffix("")
+
+        rows = list(_rows_of(self))
+        if path.suffix == ".parquet":
+            content = _parquet(self.original.path, [number for number, _ in rows])
+        else:
+            text = _text([row for _, row in rows], path.suffix)
+            # a lone surrogate, which UTF-8 cannot hold, is escaped as in JSON
+            content = text.encode(errors="backslashreplace")
+        return gzip.compress(content, mtime=0) if is_packed else content
 
 
-def plan_copies(test: Source, training: Source, audit: TrainingAudit) -> list[Copy]:
-    """Return the copies to write: without duplicates, near duplicates, and rows of the test set.
-
-    A repeat with another output stays: which of the two is right is for a person to decide.
+def path_of(original: Path, word: str) -> Path:
+    """Return the path of a copy: ``data/all.csv.gz`` and ``train`` give ``data/all.train.csv.gz``.
 
     Raises:
-        ConfigError: a copy exists.
+        ConfigError: the file exists.
     """
-    of_training = {row for row, _ in {*audit.repeats} - {*audit.conflict_rows}}
-    of_training.update(row for row, _ in audit.near_rows)
-    of_training.update(row for _, row in (*audit.leaked_rows, *audit.leaked_near_rows))
-
-    copies = []
-    for source, removed in ((test, _same_rows(test.data)), (training, of_training)):
-        if not removed:
-            continue
-        name = Path(source.path.name.removesuffix(".gz"))
-        suffix = name.suffix if name.suffix in _TABLES else ".jsonl"
-        path = source.path.with_name(f"{name.stem}.deduped{suffix}")
-        if os.path.lexists(path):
-            message = "the file exists, and nothing was written"
-            fix = "Move or delete it, or leave out --dedupe to use the original."
-            raise ConfigError(message, where=Where(shown_path(path)), cure=fix)
-        copies.append(Copy(path, source, removed))
-    return copies
+    suffix = original.suffix
+    if suffix == _GZIP:
+        suffix = original.with_suffix("").suffix + suffix
+    path = original.with_name(f"{original.name.removesuffix(suffix)}.{word}{suffix}")
+    if os.path.lexists(path):
+        message = "the file exists, and nothing was written"
+        raise ConfigError(message, where=Where(shown_path(path)), cure="Move or delete it.")
+    return path
 
 
-def _same_rows(data: DataSet) -> set[int]:
-    """Return the rows with the input and the output of an earlier row."""
-    outputs = outputs_of(data)
-    first: dict[str, int] = {}
-    repeated = set()
-    for row, example in enumerate(data):
-        earlier = first.setdefault(normalized_input(example.input), row)
-        if earlier != row and outputs[earlier] == outputs[row]:
-            repeated.add(row)
-    return repeated
+def write_copies(copies: Iterable[Copy]) -> None:
+    """Write copies.
 
-
-def _rows_without(source: Source, removed: Collection[int]) -> Iterator[Mapping[str, Any]]:
-    """Yield the rows of a file but these examples.
-
-    A row without an output to learn is no example, and is kept.
+    Raises:
+        ConfigError: one cannot be written.
     """
-    reader = RowReader(source.fields)
-    number = -1
-    with load.opened(source.path) as file:
-        for _, raw in without_faults(file.rows):
+    contents = {copy.path: copy.content() for copy in copies}
+    try:
+        for path, content in contents.items():
+            write_whole(path, [content])
+    except OSError as error:
+        raise ConfigError(f"cannot write the files: {error}") from None
+
+
+def _rows_of(copy: Copy) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield the rows of a copy, each with its number in the file, from 0."""
+    reader = RowReader(copy.original.fields)
+    n_examples = 0
+    with load.opened(copy.original.path) as file:
+        for number, (_, raw) in enumerate(without_faults(file.rows)):
             row = raw
             if file.table is not None:
-                # JSON has no dates or decimals: they are written as text.
-                good, unreadable = cells.json_row(raw, file.table)
-                numbers = {
-                    name: str(raw[name]) for name in unreadable if isinstance(raw[name], float)
-                }
-                row = {**raw, **good, **numbers}
+                # JSON has no dates or decimals: they are read as text
+                good, _ = cells.json_row(raw, file.table)
+                row = {**raw, **good}
 
-            example = reader.example(row, Where(source.data.path))
-            if example is not None:
-                number += 1
-            if example is None or number not in removed:
-                yield row
+            is_kept = copy.has_others
+            if reader.example(row, Where(copy.original.data.path)) is not None:
+                is_kept = n_examples in copy.kept
+                n_examples += 1
+            if is_kept:
+                yield number, raw
 
 
-def _lines(copy: Copy, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the text of a copy."""
-    if copy.path.suffix not in _TABLES:
-        for row in rows:
-            line = json.dumps(row, ensure_ascii=False, default=str) + "\n"
-            # A lone surrogate, which UTF-8 cannot hold, is escaped as in JSON.
-            yield line.encode(errors="backslashreplace").decode()
-        return
+def _text(rows: Sequence[Mapping[str, Any]], suffix: str) -> str:
+    if suffix in _SEPARATORS:
+        text = io.StringIO()
+        separator = _SEPARATORS[suffix]
+        writer = csv.DictWriter(text, list(rows[0]), delimiter=separator, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return text.getvalue()
 
-    text = io.StringIO()
-    separator = "\t" if copy.path.suffix == ".tsv" else ","
-    writer = csv.DictWriter(text, list(rows[0]), delimiter=separator, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    yield text.getvalue()
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    if suffix == ".json":
+        return "[\n" + ",\n".join(lines) + "\n]\n"
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _parquet(path: Path, numbers: Sequence[int]) -> bytes:
+    """Return a table with some rows of another one, with its types."""
+    pyarrow = import_module("pyarrow")
+    parquet = import_module("pyarrow.parquet")
+    content = path.read_bytes()
+    if path.suffix == _GZIP:
+        content = gzip.decompress(content)
+    table = parquet.read_table(pyarrow.BufferReader(content))
+    buffer = io.BytesIO()
+    parquet.write_table(table.take(numbers), buffer)
+    return buffer.getvalue()

@@ -14,10 +14,9 @@ from pytest_ftgate.checks import findings
 from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set, check_test_set
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.test_set import check_size
-from pytest_ftgate.cli.copies import Copy, Source, plan_copies
+from pytest_ftgate.cli.copies import Source, read_sources
 from pytest_ftgate.config import GateKeys, load_gate_file, resolve_gate
-from pytest_ftgate.data import SUFFIXES, expected_text, first_row, is_blank, load_examples
-from pytest_ftgate.data.rows import RowReader, paths_of
+from pytest_ftgate.data import SUFFIXES, expected_text, is_blank
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.files import write_whole
 from pytest_ftgate.gate.inputs import build_metrics
@@ -42,7 +41,6 @@ import pytest
 def test_fine_tune_is_worth_it(ftgate):
     """The marker runs the gate. Add further assertions here, for example on ftgate.candidate."""
 '''
-_SPLIT = "Split one file: set aside at least 50 examples that are not used for training."
 _ENDPOINT = "provider: openai, base_url: http://localhost:8000/v1, api_key_env: TASK_API_KEY"
 _ABSENT = {
     "baseline": f"""# Required: openai:NAME, python:pkg.module:function, recorded:PATH or a mapping.
@@ -100,13 +98,10 @@ def write_project(
     training_set: Path | None = None,
     columns: Mapping[str, str] = {},  # never changed
     models: Mapping[str, str] = {},
-    dedupe: bool = False,
 ) -> None:
     """Inspect the data of the working folder, report, and write the files.
 
     On an error, nothing is written.
-
-    With ``dedupe`` beside an existing gate file only the copies of the data are written.
 
     Args:
         say: called with each line of the report.
@@ -114,40 +109,22 @@ def write_project(
         models: ``baseline`` and ``candidate`` as strings, where they are given.
     """
     ini = find_ini(Path.cwd())
-    is_beside_gate = dedupe and os.path.lexists(_GATE_FILE)
 
     # Everything is read and checked before anything is written.
-    contents = {}
-    if not is_beside_gate:
-        contents = _new_files(ini)
+    contents = _new_files(ini)
     survey = look(test_set, training_set, columns)
-    config = None if is_beside_gate else _checked_gate(survey, models)
-    copies = []
-    if dedupe:
-        copies = plan_copies(survey.test, survey.training, survey.audit)
+    config = _checked_gate(survey, models)
+    contents[Path(_GATE_FILE)] = _gate_file(survey, models)
 
-    report = list(_findings(survey))
+    report = [*_findings(survey), *_warnings(survey, config)]
     try:
-        report += [copy.write() for copy in copies]
-        if dedupe and not copies:
-            report.append("removed     nothing, so no copies were written")
-        if config is not None:
-            survey = _with_copies(survey, copies)
-            report += _warnings(survey, config)
-            contents[Path(_GATE_FILE)] = _gate_file(survey, models)
         for path, content in contents.items():
             write_whole(path, [content])
     except OSError as error:
         raise ConfigError(f"cannot write the files: {error}") from None
 
-    paths_written = [*contents, *(copy.path for copy in copies)]
-    if paths_written:
-        report.append(f"wrote       {'  '.join(map(shown_path, paths_written))}")
-    if config is not None:
-        report += _numbered(_steps(copies, models, ini))
-    elif copies:
-        step = f"write the copies into {_GATE_FILE}, and train on its training_set"
-        report.append(f"next        {step}")
+    report.append(f"wrote       {'  '.join(map(shown_path, contents))}")
+    report += _numbered(_steps(models, ini))
     for line in _wrapped(report):
         say(line)
 
@@ -174,19 +151,6 @@ def _new_files(ini: IniFile | None) -> dict[Path, str]:
     return contents
 
 
-def _with_copies(survey: Survey, copies: Sequence[Copy]) -> Survey:
-    """Return a survey of the copies in place of their originals."""
-    if not copies:
-        return survey
-    paths = {copy.original.path: copy.path for copy in copies}
-    sources = []
-    for source in (survey.test, survey.training):
-        path = paths.get(source.path, source.path)
-        data = load_examples(path, fields=source.fields)
-        sources.append(Source(path, data, source.fields))
-    return survey_of(*sources)
-
-
 # --- the data -------------------------------------------------------------------------------------
 
 
@@ -196,29 +160,11 @@ def look(test_set: Path | None, training_set: Path | None, columns: Mapping[str,
     training_path = training_set or _file("train", "--training-set")
     if os.path.realpath(test_path) == os.path.realpath(training_path):
         message = "the test set and the training set are the same file"
-        raise ConfigError(message, where=Where(shown_path(test_path)), cure=_SPLIT)
+        name = shown_path(test_path)
+        fix = f"Make both of it: python -m pytest_ftgate split {name}"
+        raise ConfigError(message, where=Where(name), cure=fix)
 
-    sources = []
-    column_names: list[str] = []
-    for path in (test_path, training_path):
-        row = first_row(path)
-        names = list(dict.fromkeys((*row, *dict(paths_of(row)))))
-        column_names += names
-        fields = {key: column for key, column in columns.items() if column in names}
-        try:
-            RowReader(fields).recognised(row)
-        except DataError as error:
-            fix = "Name the columns: --input COLUMN --expected COLUMN"
-            where = Where(shown_path(path))
-            raise DataError(error.what, where=where, evidence=error.evidence, cure=fix) from None
-        sources.append(Source(path, load_examples(path, fields=fields), fields))
-
-    for key, column in columns.items():
-        if column not in column_names:
-            message = f"no column {column!r} in the data files"
-            evidence = f"Columns: {', '.join(column_names)}"
-            raise DataError(message, where=Where(key=f"--{key}"), evidence=evidence)
-    return survey_of(*sources)
+    return survey_of(*read_sources([test_path, training_path], columns))
 
 
 def _file(word: str, option: str) -> Path:
@@ -235,7 +181,9 @@ def _file(word: str, option: str) -> Path:
 
     kinds = ".jsonl, .json, .csv, .tsv or .parquet, also with .gz"
     message = f"no *{word}* file ({kinds}) in this folder or its subfolder data"
-    raise ConfigError(message, cure=f"Name the file with {option} PATH. {_SPLIT}")
+    name = shown_path(paths[0]) if paths else "FILE"
+    fix = f"Name the file with {option} PATH, or make both sets of one file: "
+    raise ConfigError(message, cure=f"{fix}python -m pytest_ftgate split {name}")
 
 
 def proposed_metric(survey: Survey) -> str:
@@ -339,12 +287,11 @@ def _warnings(survey: Survey, config: GateKeys) -> Iterator[str]:
             yield f"{_COLUMN}{verbs[check.status]} {check.name}: {check.message}"
 
     if survey.audit.leaked or survey.audit.leaked_near:
-        yield f"{_COLUMN}fix: --dedupe writes copies without duplicates and leaks"
+        names = f"{shown_path(survey.test.path)} {shown_path(survey.training.path)}"
+        yield f"{_COLUMN}fix: python -m pytest_ftgate dedupe {names}"
 
 
-def _steps(
-    copies: Sequence[Copy], models: Mapping[str, str], ini: IniFile | None
-) -> Iterator[Sequence[str]]:
+def _steps(models: Mapping[str, str], ini: IniFile | None) -> Iterator[Sequence[str]]:
     """Yield the next steps, each with the lines below it.
 
     An existing ini file is left to the user.
@@ -361,8 +308,6 @@ def _steps(
         value = '["all"]' if ini.path.suffix == ".toml" else "all"
         line = f"     ftgate_required = {value}"
         yield [f"set in {shown_path(ini.path)}, so that a missing gate fails the run:", line]
-    if copies:
-        yield [f"train on the training_set of {_GATE_FILE}"]
     yield [f"python -m pytest {_TEST_FILE} --ftgate-plan    # free"]
     yield [f"python -m pytest {_TEST_FILE}"]
 

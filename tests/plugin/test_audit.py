@@ -319,7 +319,9 @@ def test_leaked_rows_of_python_data_are_named_as_python_counts(project: Project)
     assert leaked["advice"] not in near["advice"]
 
 
-@pytest.mark.parametrize(("expected", "hint"), [("refund", "init --dedupe"), ("other", "right")])
+@pytest.mark.parametrize(
+    ("expected", "hint"), [("refund", "pytest_ftgate dedupe"), ("other", "right")]
+)
 def test_a_repeated_test_input_says_whether_the_outputs_differ(
     project: Project, expected: str, hint: str
 ) -> None:
@@ -335,7 +337,7 @@ def test_a_repeated_test_input_says_whether_the_outputs_differ(
 
 LEAKED = [{"input": "Customer question 7", "expected": label(7)}]
 UNFIT = {
-    "leaked": (LEAKED, {}, "init --dedupe"),
+    "leaked": (LEAKED, {}, "pytest_ftgate dedupe"),
     "leaked_near": (
         [{"input": LEAK.replace("week", "month"), "expected": "refund"}],
         {},

@@ -1,20 +1,13 @@
-"""What ``init`` sees in the data, proposes, and writes: with ``--dedupe`` also copies without duplicates and leaks."""
+"""What ``init`` sees in the data, proposes, and writes."""
 
-import csv
-import gzip
-import io
 import json
-from datetime import date, datetime
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from gate_project import NATIVE_TOML, label, read_jsonl, write_jsonl
+from gate_project import NATIVE_TOML, label, write_jsonl
 
-from pytest_ftgate.checks.audit import check_test_set
 from pytest_ftgate.cli.init import look, proposed_metric, write_project
 from pytest_ftgate.config import load_gate_file, resolve_gate
-from pytest_ftgate.data import load_examples
 from pytest_ftgate.errors import ConfigError, DataError, FtgateError
 from pytest_ftgate.ini_file import find_ini
 from pytest_ftgate.metrics import built_in_names
@@ -70,6 +63,7 @@ def test_files_are_found_and_named(folder):
     ("files", "wishes", "message"),
     [
         (["train"], {}, r"no \*test\* file .*--test-set"),
+        (["all"], {}, r"no \*test\* file .*python -m pytest_ftgate split all\.jsonl"),
         (["test"], {}, r"no \*train\* file .*--training-set"),
         (["test", "train"], {"training_set": Path("test.jsonl")}, "same file"),
         (
@@ -160,7 +154,7 @@ def test_what_speaks_against_the_data_is_what_the_gate_will_say(folder):
         assert words in printed.partition(f" {name}: ")[2].partition(" warning ")[0], name
     assert "would fail leaked: " in printed
     assert "error: test.jsonl:42" in printed
-    assert "fix: --dedupe writes copies without duplicates and leaks" in printed
+    assert "fix: python -m pytest_ftgate dedupe test.jsonl train.jsonl" in printed
 
 
 @pytest.mark.parametrize(
@@ -264,180 +258,3 @@ def test_an_ini_file_that_cannot_be_read_is_an_error(folder):
     (folder / "tox.ini").write_bytes(b"[pytest]\xff")
     with pytest.raises(ConfigError, match=r"tox\.ini"):
         init()
-
-
-# --- --dedupe ------------------------------------------------------------------------------------------------
-
-
-def deduped(**wishes):
-    return " ".join(init(dedupe=True, **wishes).split())
-
-
-def doubled():
-    """Return a test set with a repeat, and a training set with two exact and one near duplicate and two leaks."""
-    test = [*TESTED[:59], {"input": PARCEL.format("three"), "expected": label(0)}]
-    extra_rows = [TRAINED[0], {**TRAINED[1], "input": "Training  question 1"}]
-    login = (
-        "Ann cannot log in to the shop since the update of yesterday evening, says her colleague"
-    )
-    extra_rows += [{"input": login + end, "expected": "refund"} for end in ("", " today")]
-    extra_rows += [test[3], {"input": PARCEL.format("three") + " Thanks", "expected": label(0)}]
-    return [*test, test[0]], [*TRAINED, *extra_rows, {**TRAINED[2], "expected": "other"}]
-
-
-def as_csv(data):
-    file = io.StringIO()
-    writer = csv.DictWriter(file, ["input", "expected"])
-    writer.writeheader()
-    writer.writerows(
-        {**row, "input": row["input"].replace("question", "question,\n")} for row in data
-    )
-    return file.getvalue()
-
-
-FILES = {
-    ".jsonl": lambda data: "".join(json.dumps(row) + "\n" for row in data),
-    ".json": json.dumps,
-    ".csv": as_csv,
-    ".jsonl.gz": lambda data: "".join(json.dumps(row) + "\n" for row in data),
-}
-
-
-@pytest.mark.parametrize("suffix", FILES)
-def test_cleaned_copies_are_written_beside_the_originals(folder, suffix):
-    contents = {}
-    for name, data in zip(("test", "train"), doubled(), strict=True):
-        content = FILES[suffix](data).encode()
-        contents[folder / f"{name}{suffix}"] = (
-            gzip.compress(content) if suffix.endswith("gz") else content
-        )
-    for path, content in contents.items():
-        path.write_bytes(content)
-    printed = deduped()
-    assert {path: path.read_bytes() for path in contents} == contents
-    copied = ".csv" if suffix == ".csv" else ".jsonl"  # what reads the original can read its copy
-    assert f"removed 1 row: test.deduped{copied} has the other 60" in printed
-    assert f"removed 5 rows: train.deduped{copied} has the other 222" in printed
-    assert "train on the training_set of ftgate.yaml" in printed
-    keys = load_gate_file(folder / "ftgate.yaml").root.value["gates"]["finetune"]
-    assert (keys["test_set"], keys["training_set"]) == (
-        f"test.deduped{copied}",
-        f"train.deduped{copied}",
-    )
-    survey = look(folder / keys["test_set"], folder / keys["training_set"], {})
-    assert (len(survey.test.data), survey.audit.rows) == (60, 222)
-    # a contradiction is for a person
-    assert (survey.audit.duplicates, survey.audit.conflicts) == (1, 1)
-    assert survey.audit.near_rows == survey.audit.leaked_rows == survey.audit.leaked_near_rows == ()
-
-
-@pytest.mark.parametrize("sign", [",", ";", "\t"])
-def test_a_copy_of_a_table_has_its_columns_and_commas(folder, sign):
-    furnish(folder)
-    (folder / "train.jsonl").unlink()
-    rows = [("frage", "label", "note"), *((f"q {i}", label(i), "") for i in range(220))]
-    lines = [sign.join(row) for row in [*rows, rows[1]]]
-    (folder / "train.csv").write_text("\n".join(lines) + "\n")
-    assert "train.deduped.csv" in deduped(columns={"input": "frage"})
-    copied = (folder / "train.deduped.csv").read_text().splitlines()
-    assert copied == [",".join(row) for row in rows]
-
-
-@pytest.mark.parametrize("role", ["test", "train"])
-def test_an_id_that_repeats_is_an_error(folder, role):
-    test, training = (
-        [{"id": f"{i:03}", **row} for i, row in enumerate(data)] for data in (TESTED, TRAINED)
-    )
-    furnish(folder, test, training)
-    own_rows = test if role == "test" else training
-    write_jsonl(folder / f"{role}.jsonl", [*own_rows, own_rows[0]])
-    with pytest.raises(DataError, match=rf'{role}.jsonl:\d+: id: duplicate id "000"'):
-        deduped()
-
-
-def test_rows_without_an_output_to_learn_stay(folder):
-    def chat(i):
-        answer = {"role": "assistant", "content": label(i), "weight": (i + 1) % 2}
-        return {"messages": [{"role": "user", "content": f"training question {i // 2}"}, answer]}
-
-    training = [chat(i) for i in range(440)]
-    furnish(folder, TESTED, [*training, training[0], training[1]])
-    assert "train.deduped.jsonl has the other 441" in deduped()
-    assert read_jsonl(folder / "train.deduped.jsonl") == [*training, training[1]]
-
-
-def test_columns_of_parquet_stay_as_text(folder):
-    pyarrow = pytest.importorskip("pyarrow")
-    from pyarrow import parquet
-
-    columns = {
-        "when": datetime(2026, 1, 2, 3, 4),
-        "day": date(2026, 1, 2),
-        "price": Decimal("1.50"),
-    }
-    columns |= {"blob": b"\xff", "days": [date(2026, 1, 2)], "note": "x"}
-    test, training = doubled()
-    write_jsonl(folder / "test.jsonl", test)
-    parquet.write_table(
-        pyarrow.Table.from_pylist([{**row, **columns} for row in training]),
-        folder / "train.parquet",
-    )
-    deduped()
-    copied = read_jsonl(folder / "train.deduped.jsonl")
-    assert len(copied) == 222
-    as_text = {
-        "when": "2026-01-02 03:04:00",
-        "day": "2026-01-02",
-        "price": "1.50",
-        "days": ["2026-01-02"],
-        "note": "x",
-    }
-    assert {**copied[0], **as_text} == copied[0]
-
-
-def test_warnings_name_the_copies(folder):
-    test, training = doubled()
-    # which a gate refuses, and nobody but a person can correct
-    repeat = {**test[5], "expected": "other"}
-    furnish(folder, [test[0], *test, repeat], training)
-    printed = deduped()
-    with pytest.raises(DataError) as caught:
-        check_test_set(load_examples(folder / "test.deduped.jsonl"))
-    assert f"error: {caught.value.headline} " in printed
-
-
-def test_a_copy_is_never_written_over(folder):
-    furnish(folder, *doubled())
-    (folder / "train.deduped.jsonl").write_text("mine")
-    with pytest.raises(ConfigError, match=r"train\.deduped\.jsonl"):
-        deduped(test_set=Path("test.jsonl"), training_set=Path("train.jsonl"))
-    assert (folder / "train.deduped.jsonl").read_text() == "mine"
-    assert not (folder / "ftgate.yaml").exists()
-
-
-def test_without_duplicates_the_originals_stay(folder):
-    furnish(folder)
-    assert "removed nothing" in deduped()
-    assert 'training_set: "train.jsonl"' in (folder / "ftgate.yaml").read_text()
-    assert {path.name for path in folder.glob("*.jsonl")} == {"test.jsonl", "train.jsonl"}
-
-
-def test_beside_a_gate_file_only_the_copies_are_written(folder):
-    furnish(
-        folder, training=[*TRAINED, TRAINED[0], {"input": TESTED[0]["input"], "expected": "refund"}]
-    )
-    (folder / "ftgate.yaml").write_text("version: 1\n", encoding="utf-8")
-    printed = deduped()
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "ftgate.yaml", "test.jsonl", "train.deduped.jsonl", "train.jsonl"
-    ]  # fmt: skip
-    assert (folder / "ftgate.yaml").read_text(encoding="utf-8") == "version: 1\n"
-    assert read_jsonl(folder / "train.deduped.jsonl") == TRAINED
-    assert "write the copies into ftgate.yaml" in printed
-
-
-def test_beside_a_gate_file_clean_data_need_no_copies(folder):
-    furnish(folder)
-    (folder / "ftgate.yaml").write_text("version: 1\n", encoding="utf-8")
-    assert "no copies were written" in deduped()
-    assert len(list(folder.iterdir())) == 3
