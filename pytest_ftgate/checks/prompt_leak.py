@@ -117,9 +117,7 @@ def _holding_rows(texts: Sequence[str], outputs: Sequence[str]) -> list[int]:
     Each output weighs the same: a field that often says "no" does not reveal an output that is
     nearly always "no".
     """
-    labels = set(outputs)
-    if not are_labels(labels, len(outputs)):
-        labels = set()
+    labels = set(outputs) if are_labels(outputs) else set()
     rows = []
     for row, output in enumerate(outputs):
         text = f" {texts[row]} "
@@ -147,8 +145,7 @@ def _coding_rows(texts: Sequence[str], outputs: Sequence[str]) -> list[int]:
             return []
 
     # a field with a value of its own for each row codes nothing
-    labels = set(outputs)
-    if len(output_of) > len(labels) or not are_labels(labels, len(outputs)):
+    if len(output_of) > len(set(outputs)) or not are_labels(outputs):
         return []
     return list(range(len(outputs)))
 

@@ -1,6 +1,5 @@
 """Read the inputs of a gate without calling a model: data, metrics and models."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -30,11 +29,6 @@ from pytest_ftgate.models.prompt import refuse_unsent_media
 from pytest_ftgate.result import TestSetResult, TrainingResult
 from pytest_ftgate.runs.jobs import Job
 from pytest_ftgate.runs.runner import stored_runs
-from pytest_ftgate.text import plural
-
-_NOT_LABELS = (
-    "Choose a metric of texts: exact_match, within for numbers, rouge_l, or a judge (rubric)."
-)
 
 
 def build_metrics(
@@ -70,29 +64,6 @@ def _metric_builder(
         custom=custom_metrics(hook),
         examples=test.examples,
     )
-
-
-def _refuse_unrepeated_labels(
-    metric: Metric, spec: MetricSpec, test: DataSet, training: DataSet
-) -> None:
-    """Raise :class:`ConfigError` for a metric of labels where the outputs are none.
-
-    Labels stand in several rows; of free text nearly every output stands in one row alone.
-    """
-    if metric.label_set is None or metric.separator is not None:
-        return
-
-    labels = metric.label_set
-    tested = [labels.reading.clean(labels.label_of(value)) for value in test.expected]
-    trained = {labels.reading.clean(labels.label_of(example.expected)) for example in training}
-    counts = Counter(tested)
-    n_alone = sum(counts[label] == 1 and label not in trained for label in tested)
-    if 10 * n_alone >= 9 * len(tested):
-        problem = (
-            f"{spec.name} compares labels, but {n_alone:,} of "
-            f"{plural(len(tested), 'expected output')} of the test set stand in no other row"
-        )
-        raise ConfigError(problem, where=spec.source.where("metric"), cure=_NOT_LABELS)
 
 
 def needs_expected(config: GateKeys, hook: Any | None) -> bool:
@@ -154,7 +125,9 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     check_keys(config, metrics)
     deciding = metrics[config.decided_by.name]
     for spec in _metric_specs(config):
-        _refuse_unrepeated_labels(metrics[spec.name], spec, test, training)
+        label_set = metrics[spec.name].label_set
+        if label_set is not None:
+            labels.refuse_unrepeated(label_set, spec, test, training)
     # Near copies become one group before anything counts the examples.
     audit = services.audit(training, test, separator=deciding.separator, labels=deciding.label_set)
     if audit.test_near_rows:

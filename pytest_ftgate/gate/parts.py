@@ -12,7 +12,7 @@ from pytest_ftgate.config import GateKeys, MetricSpec, SliceKeys
 from pytest_ftgate.data import DataSet, expected_text
 from pytest_ftgate.gate.ranges import check_possible
 from pytest_ftgate.metrics import Metric, build_metric, judged
-from pytest_ftgate.metrics.labels import distinct_outputs
+from pytest_ftgate.metrics.labels import distinct_outputs, refuse_unrepeated
 from pytest_ftgate.statistics.planning import corrected_confidence
 
 _NONE = "(none)"
@@ -76,6 +76,8 @@ def _read_guard(
             custom=custom,
             examples=test.examples,
         )
+        if metric.label_set is not None:
+            refuse_unrepeated(metric.label_set, spec.metric, test, training)
         judged.refuse_judged(metric, "the metric of a guard", source=str(spec.sources["metric"]))
         check_possible(metric, "max_drop", spec.max_drop, spec.sources["max_drop"])
     except errors.ConfigError as error:

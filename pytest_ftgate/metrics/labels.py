@@ -1,7 +1,8 @@
 """The labels of a test set, and how the label of an answer is read."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from itertools import chain
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pytest_ftgate.config import MetricSpec
 from pytest_ftgate.data import DataSet, expected_text, strict_json
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.metrics.options import (
@@ -22,7 +24,7 @@ from pytest_ftgate.metrics.options import (
     without_fence,
 )
 from pytest_ftgate.statistics.arrays import Codes
-from pytest_ftgate.text import kind_of, listed, nearest
+from pytest_ftgate.text import kind_of, listed, nearest, plural
 
 READING_OPTIONS = ("normalize", "pattern", "json_field")
 """The options that define how a label is read from an answer."""
@@ -33,9 +35,15 @@ def distinct_outputs(*data: DataSet) -> list[str]:
     return sorted({expected_text(example.expected) for example in chain(*data)})
 
 
-def are_labels(texts: Set[str], rows: int) -> bool:
-    """Return whether distinct outputs are few enough to be labels: free text hardly repeats."""
-    return len(texts) <= max(2, rows // 2)
+def n_alone(outputs: Sequence[str], others: Container[str] = ()) -> int:
+    """Return how many outputs stand in no other row; ``others`` are those of further rows."""
+    counts = Counter(outputs)
+    return sum(counts[output] == 1 and output not in others for output in outputs)
+
+
+def are_labels(outputs: Sequence[str], others: Container[str] = ()) -> bool:
+    """Return whether outputs are labels: half of them stand in other rows, too."""
+    return 2 * n_alone(outputs, others) <= len(outputs)
 
 
 @dataclass(frozen=True)
@@ -132,10 +140,8 @@ class LabelSet:
         return (label or text).strip()
 
     def spelled(self, output: str) -> str:
-        """Return an output that is a label in its first spelling, and any other as it is."""
-        if self.inside is not None:
-            return output
-        return self._spellings.get(self.reading.clean(output), output)
+        """Return the label in an output in its first spelling; without one the output as it is."""
+        return self._spellings.get(self.reading.clean(self.label_of(output)), output)
 
     def gold(self, expected: Sequence[Any]) -> Codes:
         """Return the code of each expected label, shape ``(examples,)``."""
@@ -273,6 +279,24 @@ def _inside(options: Options, reading: Reading) -> Reading | None:
         raise options.error(problem, key=key, cure=cure)
 
     return reading
+
+
+def refuse_unrepeated(labels: LabelSet, spec: MetricSpec, test: DataSet, training: DataSet) -> None:
+    """Raise :class:`ConfigError` for a metric of labels where nine in ten outputs do not repeat."""
+    tested = [labels.reading.clean(labels.label_of(value)) for value in test.expected]
+    trained = {labels.reading.clean(labels.label_of(example.expected)) for example in training}
+    alone = n_alone(tested, trained)
+    if 10 * alone < 9 * len(tested):
+        return
+
+    problem = (
+        f"{spec.name} compares labels, but {alone:,} of {plural(len(tested), 'expected output')} "
+        "of the test set stand in no other row"
+    )
+    cure = (
+        "Choose a metric of texts: exact_match, within for numbers, rouge_l, or a judge (rubric)."
+    )
+    raise ConfigError(problem, where=spec.source.where("metric"), cure=cure)
 
 
 def refuse_blank(options: Options) -> None:

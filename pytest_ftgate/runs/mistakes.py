@@ -168,21 +168,17 @@ def _flaw(completion: Completion | None) -> str | None:
 def _labels(metric: Metric, examples: Sequence[Example]) -> list[str] | None:
     """Return the label that each test example expects; None if the outputs are not labels.
 
-    They are not if they are compared as numbers or as several labels, all are blank, or most of
-    them differ.
+    They are not if they are compared as numbers or as several labels, all are blank, or most
+    of them do not repeat.
     """
     if metric.of_numbers or metric.separator is not None:
         return None
 
     if metric.label_set is not None:
-        label_set = metric.label_set
-        labels = [label_set.spelled(label_set.label_of(item.expected)) for item in examples]
-    else:
-        labels = [expected_text(example.expected).strip() for example in examples]
+        return [metric.label_set.spelled(expected_text(item.expected)) for item in examples]
 
-    if any(labels) and are_labels(set(labels), len(examples)):
-        return labels
-    return None
+    labels = [expected_text(example.expected).strip() for example in examples]
+    return labels if any(labels) and are_labels(labels) else None
 
 
 def _label_scores(

@@ -1,5 +1,6 @@
 """The audit of the training set: each finding, red or yellow, and its near miss."""
 
+import json
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from gate_project import (
     statuses,
     stopped,
     write_jsonl,
+    wrong,
 )
 from judge_project import ServedJudged
 from loopback import LoopbackServer
@@ -560,7 +562,10 @@ def test_test_examples_that_differ_in_an_id_count_as_one_group(project: Project)
     ],
 )
 def test_labels_stand_in_several_rows(project: Project, outputs: Any, verdict: str) -> None:
-    """Of free text nine in ten outputs stand in no other row, and no label metric compares them."""
+    """Of free text nine in ten outputs stand in no other row, and no label metric compares them.
+
+    So it is for a guard.
+    """
     project.test_set(60, expected=outputs)
     for name, wrong_at in (("base.jsonl", range(0, 60, 3)), ("ft.jsonl", ())):
         missed = set(wrong_at)
@@ -570,3 +575,52 @@ def test_labels_stand_in_several_rows(project: Project, outputs: Any, verdict: s
     if verdict == "error":
         names = ("accuracy compares labels", "exact_match", "within", "rouge_l", "rubric")
         mentions(gate["checks"][0], *names)
+
+    project.test_set(
+        60, "guard.jsonl", prefix="g", input="other question {}".format, expected=outputs
+    )
+    project.test_set(60)
+    for name, wrong_at in (("base.jsonl", range(40, 60)), ("ft.jsonl", (0, 1))):
+        project.predictions(name, 60, wrong_at)
+        project.predictions(name, 60, prefix="g", add=True, output=outputs)
+    guard = {"test_set": "guard.jsonl", "max_drop": 0.1}
+    gate = project.judge(guards={"other": {**guard, "metric": "accuracy"}})
+    assert gate["verdict"] == verdict
+    if verdict == "error":
+        mentions(gate["checks"][0], "guard other", *names)
+    passed(project.judge(guards={"other": {**guard, "metric": "exact_match"}}))
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [{"json_field": "label"}, {"pattern": '"label": "(.*?)"'}],
+)
+def test_labels_inside_of_outputs_are_those_that_the_metric_reads(
+    project: Project, reading: dict[str, Any]
+) -> None:
+    """Other text around a label makes neither a label of its own nor a contradiction."""
+
+    def written(name: str, i: int) -> str:
+        return json.dumps({"label": name, "note": f"row {i}"})
+
+    project.test_set(60, expected=lambda i: written("voucher" if i == 7 else label(i), i))
+    rows = [
+        {"input": f"training question {i % 215}", "expected": written(label(i % 215), i)}
+        for i in range(220)
+    ]
+    rows[219]["expected"] = written(wrong(4), 219)
+    rows += [{"input": f"rare question {i}", "expected": written("gift", i)} for i in range(2)]
+    project.training_set(0, rows)
+    for name, wrong_at in (("base.jsonl", range(40, 60)), ("ft.jsonl", ())):
+        project.predictions(
+            name,
+            60,
+            output=lambda i, w=wrong_at: written(
+                wrong(i) if i in w else "voucher" if i == 7 else label(i), i
+            ),
+        )
+    gate = passed(project.judge(metric={"name": "accuracy", **reading}))
+    assert check(gate, "conflicts")["observed"] == 1
+    assert check(gate, "labels_missing")["observed"] == 1
+    mentions(check(gate, "labels_missing"), "voucher", "test.jsonl:8")
+    mentions(check(gate, "imbalance"), "gift", "2 training rows")

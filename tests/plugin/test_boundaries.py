@@ -534,6 +534,13 @@ def agreement(project: Project, beyond: int) -> Any:
     return status(project, "agreement", **keys)
 
 
+@boundary(0, 1)
+def answers_that_differ(project: Project, beyond: int) -> Any:
+    project.predictions("ft.jsonl", N, wrong_at=range(40, N - beyond))
+    keys = {"margin": ..., "agreement": {"with": "baseline", "min": 0.9}}
+    return project.judge(**keys)["agreement"]["n_different"]
+
+
 @boundary("pass", "warning")
 def the_goal_of_a_hypothesis(project: Project, beyond: int) -> Any:
     hypothesis = {"from": 0.5, "to": (56 + beyond) / 60}

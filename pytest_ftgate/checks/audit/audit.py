@@ -270,7 +270,8 @@ def audit_training_set(
             list of labels.
         labels: those that the metric compares, which knows their spellings.
     """
-    outputs = wording.outputs_of(training)
+    whole_outputs = wording.outputs_of(training)
+    outputs = whole_outputs
     answers = wording.outputs_of(test)
     if labels is not None:
         outputs = list(map(labels.spelled, outputs))
@@ -291,7 +292,7 @@ def audit_training_set(
         shared_groups=_shared_groups(training, test),
         empty_outputs=tuple(row for row, output in enumerate(outputs) if not output),
         chat_errors=chat_errors(example.input for example in training),
-        tokens=tuple(map(estimated_tokens, training, outputs)),
+        tokens=tuple(map(estimated_tokens, training, whole_outputs)),
         labels=compare_labels(outputs, answers, separator),
     )
 
@@ -401,16 +402,16 @@ def compare_labels(
 ) -> Labels:
     """Compare the labels in the outputs of the training set and of the test set.
 
-    Where most outputs have none, the others are no labels either. Otherwise they are labels if both
-    sets together have at most two distinct ones, or at most half as many as rows: free text rarely
-    repeats. Labels are counted if the training set has at most two, or ``HARDLY`` rows for each on
-    average.
+    Where most outputs have none, or most of those of the test set do not repeat, the others are no
+    labels either. Labels are counted if the training set has at most two, or ``HARDLY`` rows for
+    each on average.
     """
     trained = _LabelRows(outputs, separator)
     tested = _LabelRows(answers, separator)
     rows = trained.labeled + tested.labeled
     distinct = trained.counts.keys() | tested.counts.keys()
-    if rows < trained.unlabeled + tested.unlabeled or not are_labels(distinct, rows):
+    has_labels = are_labels(list(tested.counts.elements()), trained.counts)
+    if rows < trained.unlabeled + tested.unlabeled or not has_labels:
         return Labels()
 
     only_in_test = {}

@@ -188,7 +188,9 @@ def test_what_was_taught_and_is_not_in_the_input_is_knowledge(fixed, extra, n_re
 @pytest.mark.parametrize(("times", "n_recalled"), [(1, 4), (2, 0)])
 def test_a_label_is_behaviour(times, n_recalled):
     labels = [f"Intent {i} of many" for i in range(6)] * times
-    assert diagnosed(labels, ["x"] * 4 + labels[4:], labels, taught=6).recalled == n_recalled
+    answers = ["x"] * 4 + labels[4:], labels
+    assert diagnosed(labels, *answers, taught=6, name="exact_match").recalled == n_recalled
+    assert diagnosed(labels, *answers, taught=6).recalled == 0
 
 
 WEATHER = {"name": "weather", "arguments": {"city": "Oslo"}}
