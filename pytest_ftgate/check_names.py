@@ -247,7 +247,15 @@ _TABLE = (
         "gain",
         "decides",
         "scored",
-        "The gain reaches the margin, but could be chance.",
+        "The gain reaches the margin, but could be chance: among the examples, or among the raters "
+        "of human_preference.",
+    ),
+    CheckName(
+        "few_raters",
+        "gain",
+        "warn",
+        "free",
+        "Fewer than 15 people rated for human_preference.",
     ),
     CheckName(
         "max_drop",

@@ -30,7 +30,7 @@ def check_free(gate: Context) -> Iterator[Check]:
 
     n = len(gate.test)
     # No candidate does better than to agree on every example.
-    best = share.measure_share(np.ones(n), agreement.min, gate.config.confidence, gate.groups)
+    best = share.measure_share(np.ones(n), agreement.min, gate.config.confidence, gate.test.groups)
     provable = best.lower_bound or 0.0
     required = gate.requirement("agreement.min")
     note = f" in {best.note}" if best.note else ""
@@ -58,7 +58,7 @@ def check(gate: Context) -> Found:
     candidate = gate.scored["candidate"]
     is_same = same_answers(gate.deciding, baseline, candidate)
     shares: Floats = is_same.mean(axis=0)
-    measured = share.measure_share(shares, agreement.min, gate.config.confidence, gate.groups)
+    measured = share.measure_share(shares, agreement.min, gate.config.confidence, gate.test.groups)
 
     facts = AgreementResult(
         baseline=agreement.with_baseline,

@@ -14,7 +14,7 @@ from pytest_ftgate.checks.audit import TrainingAudit
 from pytest_ftgate.checks.parts import Parts
 from pytest_ftgate.config import GateKeys, ModelSpec, keys
 from pytest_ftgate.data import DataSet
-from pytest_ftgate.metrics import Metric, Scored, judged
+from pytest_ftgate.metrics import Metric, Scored
 from pytest_ftgate.models import Model
 from pytest_ftgate.result import (
     STATUS_AT,
@@ -158,16 +158,6 @@ class Context:
         return self.test.expected
 
     @property
-    def groups(self) -> list[str | None]:
-        """Return the group of each test example; where people decided, perhaps the rater."""
-        groups = self.test.groups
-        if self.deciding.name != judged.HUMAN_PREFERENCE or self.judging is None:
-            return groups
-        # one of its metrics is that of people
-        assert self.judging.people is not None
-        return list(self.judging.people.groups(groups))
-
-    @property
     def share(self) -> bool:
         """Return whether the deciding metric is a share, whose differences are shown in points."""
         return self.deciding.share
@@ -257,7 +247,7 @@ class Context:
             margin=self.config.standard_of(role).gain,
             evidence=self.evidence_of(role),
             confidence=self.config.confidence,
-            groups=self.groups,
+            groups=self.test.groups,
         )
 
     def evidence_of(self, role: str) -> str:

@@ -160,7 +160,7 @@ def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
 
 def _rare_group_loss(gate: Context, comparison: Comparison) -> Iterator[Check]:
     """Warn where a share of the groups that may be lost unseen would undo the gain."""
-    counts = group_counts(gate.groups, len(gate.test))
+    counts = group_counts(gate.test.groups, len(gate.test))
     target = _target(gate, comparison.required or 0.0)
     if counts is None or target is None or comparison.status != "pass":
         return

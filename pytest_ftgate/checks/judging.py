@@ -1,4 +1,4 @@
-"""The rule of raters, who should not be few."""
+"""The rules of raters: they should not be few, and the gain must hold with them as observations."""
 
 from collections.abc import Iterator
 
@@ -6,13 +6,44 @@ from pytest_ftgate.checks.context import Context
 from pytest_ftgate.metrics import judged
 from pytest_ftgate.result import Check
 from pytest_ftgate.statistics import evidence
+from pytest_ftgate.statistics.groups import MIN_GROUPS
+from pytest_ftgate.text import plural, show_percent
 
 
-def check_raters(gate: Context) -> Iterator[Check]:
+def check_free(gate: Context) -> Iterator[Check]:
+    """Warn of few raters: so few may share a taste, and at most four can never show a gain."""
+    people = None if gate.judging is None else gate.judging.people
+    if people is None or gate.deciding.name != judged.HUMAN_PREFERENCE:
+        return
+    n_raters = people.raters
+    if n_raters >= MIN_GROUPS:
+        return
+
+    message = f"{plural(n_raters, 'rater')} in {people.path}, fewer than {MIN_GROUPS}: "
+    message += "the taste of so few could decide"
+    if _never_significant(gate, people):
+        confidence = show_percent(gate.config.confidence)
+        message += f"; even if all agree, p is {people.least_p_value:.2g}, so that the gain can "
+        message += f"never be significant at {confidence}"
+    advice = (
+        f"Let at least {MIN_GROUPS} people rate about as many pairs each, "
+        "and name them in the column rater."
+    )
+    yield Check("few_raters", "warning", message, n_raters, MIN_GROUPS, people.source, advice)
+
+
+def _never_significant(gate: Context, ratings: judged.Ratings) -> bool:
+    """Return whether not even raters who all prefer the candidate can show a gain."""
+    if gate.config.evidence == "observed":
+        return False
+    return not evidence.is_sure(ratings.least_p_value, evidence.level(gate.config.confidence))
+
+
+def check(gate: Context) -> Iterator[Check]:
     """Check that the gain is no taste of some raters: with them as the observations."""
     metric = gate.scored["candidate"].scores[gate.deciding.name].metric
     ratings = metric.ratings if isinstance(metric, judged.Preferred) else None
-    if ratings is None or ratings.few_raters:
+    if ratings is None:
         return
     if gate.config.evidence == "observed" or not gate.comparisons[gate.best].reached:
         return
@@ -22,7 +53,7 @@ def check_raters(gate: Context) -> Iterator[Check]:
     if gate.config.evidence == "proven":
         required = gate.config.standard_of(gate.best).gain
     p_value = ratings.rater_p_value(required)
-    raters = f"with the {ratings.raters:,} raters as the observations"
+    raters = f"with {plural(ratings.raters, 'rater')} as the observations"
     numbers = gate.requirement("evidence", required=required)
     if evidence.is_sure(p_value, evidence.level(gate.config.confidence)):
         message = f"{raters} the gain is not chance (p = {p_value:.2g})"
@@ -30,6 +61,9 @@ def check_raters(gate: Context) -> Iterator[Check]:
         return
 
     message = f"{raters} the gain could be chance (p = {p_value:.2g}, sign flips): "
-    message += "some prefer the candidate and some the baseline"
+    if _never_significant(gate, ratings):
+        message += "so few could not show one if all agreed"
+    else:
+        message += "some prefer the candidate and some the baseline"
     advice = "Let more people rate, about as many pairs each."
     yield Check("evidence", "inconclusive", message, **numbers, advice=advice)

@@ -322,7 +322,7 @@ def check_fields(gate: Context) -> Found:
     if tolerance is None:
         return Found({})
 
-    groups = gate.groups
+    groups = gate.test.groups
     results = [_judge_slice(gate, tolerance, slice_, groups) for slice_ in gate.parts.slices]
     results.sort(key=_worst_first)
     judged = [result for result in results if result.verdict is not None]

@@ -70,7 +70,7 @@ def chances_of_gain(
     """
     metric = gate.deciding
     n = len(gate.test)
-    codes = group_codes(gate.groups, n)
+    codes = group_codes(gate.test.groups, n)
     question: dict[str, Any] = {
         "margin": gate.config.standard_of(role).gain,
         "confidence": gate.config.confidence,

@@ -39,7 +39,7 @@ def check_reach(gate: Context) -> Iterator[Check]:
     """Check that the test set has enough examples, or groups of them, for the evidence."""
     config = gate.config
     n = len(gate.test)
-    counts = group_counts(gate.groups, n)
+    counts = group_counts(gate.test.groups, n)
     proves = any(gate.evidence_of(role) != "observed" for role in config.baselines)
     if counts is not None and proves:
         n_groups, counted = counts
@@ -78,10 +78,6 @@ def _few_groups(gate: Context, n_groups: int, counted: int) -> Check:
     """Refuse too few groups of examples: they do not generalise to other groups."""
     message = f"{plural(n_groups, 'group')} of test examples"
     advice = "Add test examples of new groups; more of the same groups do not help."
-    if gate.groups != gate.test.groups:
-        message = plural(n_groups, "rater")
-        advice = "Let more people rate, about as many pairs each."
-
     if counted != n_groups:
         message += f" of unequal sizes, which count as {counted}"
     message += f" ({MIN_GROUPS} required)"

@@ -17,7 +17,7 @@ from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, by_example, 
 from pytest_ftgate.models.prompt import read_named
 from pytest_ftgate.result import Check
 from pytest_ftgate.statistics.arrays import Floats
-from pytest_ftgate.statistics.groups import effective_groups, group_counts, sign_flip_p_value
+from pytest_ftgate.statistics.groups import sign_flip_p_value
 from pytest_ftgate.text import excerpt, plural
 
 RUBRIC, PREFERENCE, HUMAN_PREFERENCE = NAMES = ("rubric", "preference", "human_preference")
@@ -201,7 +201,6 @@ def build(options: Options) -> ModelJudged | HumanPreference:
 
 # --- preferences of people ------------------------------------------------------------------------
 
-FEWEST_RATERS = 10
 _WORDS = {"candidate": 1.0, "tie": 0.5, "baseline": 0.0}
 
 
@@ -237,26 +236,10 @@ class Ratings:
         return weights
 
     @property
-    def effective_raters(self) -> int:
-        """Return the number of raters of equal weight that hold as much information."""
-        return effective_groups(np.array(list(self.weights.values())))
-
-    @property
-    def few_raters(self) -> bool:
-        """Return whether the raters are too few to show that the gain is not their common taste."""
-        return self.effective_raters < FEWEST_RATERS
-
-    def groups(self, test_groups: Sequence[str | None]) -> Sequence[str | None]:
-        """Return the groups of the test set; if it has none, the raters where these are groups.
-
-        They are where most pairs have one rating, by enough raters: a rater who likes the style of
-        one model votes for it again and again.
-        """
-        n_single = sum(len(ratings) == 1 for ratings in self.by_example)
-        is_single = 2 * n_single > len(self.by_example)
-        if self.few_raters or not is_single or group_counts(test_groups, len(test_groups)):
-            return test_groups
-        return [ratings[0].rater for ratings in self.by_example]
+    def least_p_value(self) -> float:
+        """Return the p-value if all raters prefer the candidate, which no other can be below."""
+        least: float = 2.0**-self.raters
+        return least
 
     def rater_p_value(self, gain: float) -> float:
         """Return the one-sided p-value of "the true gain is at most this".
@@ -345,13 +328,8 @@ def judged_by_people(
     ``outputs`` are those of the candidate and the ``baseline`` to each example. Equal outputs are a
     tie, and a missing output loses, whatever people say.
     """
-    path = ratings.path
-    source = ratings.source
-    message = f"the preferences in {path} are not verified: they do not name the answers"
-    checks = [Check("evidence", "note", message, source=source)]
-    # First what limits the claim: a short report shows the beginning.
-    if ratings.few_raters:
-        checks.append(_few_raters(ratings))
+    message = f"the preferences in {ratings.path} are not verified: they do not name the answers"
+    checks = [Check("evidence", "note", message, source=ratings.source)]
 
     # a pair that needs no judgement is decided without people
     decided = []
@@ -367,19 +345,3 @@ def judged_by_people(
     scores = paired_metrics(name, {baseline: values}, means=ratings.raters > 1)
     scores["candidate"] = Preferred(name, np.array(values), ratings.raters > 1, ratings)
     return scores, checks
-
-
-def _few_raters(ratings: Ratings) -> Check:
-    """Warn that so few raters cannot show that the gain is more than their taste."""
-    n_raters = ratings.effective_raters
-    message = f"{plural(ratings.raters, 'rater')} in {ratings.path}"
-    if n_raters < ratings.raters:
-        message += f", who count as {n_raters}"
-    message += ": the bound assumes that no rater prefers one model's style, "
-    message += "because so few cannot show otherwise"
-    advice = (
-        f"Let at least {FEWEST_RATERS} people rate about as many pairs each, "
-        "and name them in the column rater."
-    )
-    limits = n_raters, FEWEST_RATERS
-    return Check("evidence", "warning", message, *limits, ratings.source, advice)
