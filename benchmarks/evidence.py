@@ -13,6 +13,7 @@ Run ``python benchmarks/evidence.py`` with one of these options::
     --plain         how often the plain comparison of two numbers is wrong
     --power         chance to show a gain that is there
     --repeated      latencies with repeats, and preferences of people
+    --quick         with any of these: two repetitions, and few designs, to see that it runs
 
 What is enumerated has no random error; what is simulated names its repetitions. "As shipped" and
 "the verdict" mean the whole decision of a gate on its gain. ``docs/methods.md`` quotes the tables.
@@ -24,7 +25,9 @@ import argparse
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from statistics import NormalDist
+from typing import TypeVar
 
 import numpy as np
 from scipy.special import gammaln, stdtrit
@@ -42,6 +45,24 @@ from pytest_ftgate.statistics.set_level import LabelCounts, PooledCounts
 Z95 = NormalDist().inv_cdf(0.95)
 MARGINS = [round(step / 50, 2) for step in range(-5, 6)]
 RATES = 201  # disagreement rates between the margin and 1
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much of each table is computed."""
+
+    quick: bool = False
+    sizes: range = range(20, 201)
+
+    def repetitions(self, usual: int) -> int:
+        """Return how often to simulate."""
+        return 2 if self.quick else usual
+
+    def of(self, designs: Iterable[T]) -> list[T]:
+        """Return the designs to compute; the first one is the cheapest."""
+        return list(designs)[:1] if self.quick else list(designs)
 
 
 def head(title: str, *columns: str) -> None:
@@ -122,9 +143,9 @@ def accepted(n: int, margin: float, wins: np.ndarray, losses: np.ndarray) -> dic
     return {"exact": wins >= exact_region(n, margin)[losses], "Tango": tango, "paired t": student}
 
 
-def enumerate_false_passes(sizes: Iterable[int]) -> None:
+def enumerate_false_passes(scale: Scale) -> None:
     """Print the worst false-pass rate of three methods for each margin, over sizes and rates."""
-    sizes = list(sizes)
+    sizes = scale.of(scale.sizes)
     title = (
         f"worst false-pass rate at nominal 5 %, n = {sizes[0]}..{sizes[-1]} ({len(sizes)} sizes), "
     )
@@ -156,21 +177,21 @@ def rates_of(gain: float, disagreement: float) -> tuple[np.ndarray, np.ndarray]:
     return np.array([(disagreement + gain) / 2]), np.array([(disagreement - gain) / 2])
 
 
-def plain_table() -> None:
+def plain_table(scale: Scale) -> None:
     """Print how often "candidate - baseline >= margin" passes."""
     for disagreement in (0.16, 0.30):
         title = "probability of a pass by the plain comparison, models disagreeing on "
         title += f"{disagreement:.0%} (enumerated)"
         gains = [(margin, margin * share) for margin in (0.05, 0.02) for share in (0, 0.5, 1)]
         head(title, "n", *(f"+{100 * margin:g}: gain {100 * gain:g}" for margin, gain in gains))
-        for n in (50, 100, 200, 500, 1000):
+        for n in scale.of((50, 100, 200, 500, 1000)):
             row(
                 n,
                 *percent(*(plain_passes(n, margin, gain, disagreement) for margin, gain in gains)),
             )
 
 
-def power_table() -> None:
+def power_table(scale: Scale) -> None:
     """Print the chance that the exact test shows a gain that is there."""
     columns = (
         "gain 5, above 0",
@@ -184,7 +205,7 @@ def power_table() -> None:
         "n",
         *columns,
     )
-    for n in (50, 100, 200, 500):
+    for n in scale.of((50, 100, 200, 500)):
         wins, losses = outcomes(n)
         cells = []
         for margin, gain in ((0.0, 0.05), (0.0, 0.10), (0.05, 0.10), (0.05, 0.15), (-0.05, 0.0)):
@@ -270,13 +291,14 @@ SHAPES: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
 }
 
 
-def graded_table(repetitions: int = 4000) -> None:
+def graded_table(scale: Scale) -> None:
     """Print the false-pass rate of three tests of a graded metric."""
+    repetitions = scale.repetitions(4_000)
     title = "worst false-pass rate at nominal 5 % if a few examples lose much, all others gain a "
     title += "little (enumerated)"
     head(title, "n", "loss", "margin", *GRADED)
-    for n in (30, 50, 100, 200):
-        for size, margin in ((1.0, 0.0), (1.0, 0.05), (0.5, 0.0), (1.0, -0.02)):
+    for n in scale.of((30, 50, 100, 200)):
+        for size, margin in scale.of(((1.0, 0.0), (1.0, 0.05), (0.5, 0.0), (1.0, -0.02))):
             row(n, f"{size:g}", f"{margin:+g}", *percent(*rare_losses(n, size, margin).values()))
     title = f"false-pass rate at nominal 5 %, true gain 0, simulated ({repetitions} repetitions)"
     head(title, "shape", "n", *GRADED)
@@ -292,8 +314,9 @@ def graded_table(repetitions: int = 4000) -> None:
             row(shape, n, *percent(*(count / repetitions for count in passed.values())))
 
 
-def graded_power_table(repetitions: int = 1000) -> None:
+def graded_power_table(scale: Scale) -> None:
     """Print the price of honesty: the chance to show a gain of ordinary scores."""
+    repetitions = scale.repetitions(1_000)
     title = "chance to show that a graded gain is above 0, normal differences, simulated "
     title += f"({repetitions} repetitions)"
     head(title, "gain", "sd", "n", *GRADED)
@@ -381,8 +404,9 @@ def set_passes(
     return passed / repetitions
 
 
-def set_table(repetitions: int = 2000) -> None:
+def set_table(scale: Scale) -> None:
     """Print the false-pass rate of macro-F1."""
+    repetitions = scale.repetitions(2_000)
     title = "false-pass rate of macro-F1 at nominal 5 %, true gain = margin, simulated "
     title += f"({repetitions} repetitions)"
     head(title, "case", "true gain", "n", "jackknife alone", "as shipped")
@@ -406,8 +430,9 @@ def macro_recall(tallies: np.ndarray) -> np.ndarray:
     return np.divide(right, expected, out=np.zeros_like(right), where=expected > 0).mean(axis=1)
 
 
-def rare_table(repetitions: int = 1000) -> None:
+def rare_table(scale: Scale) -> None:
     """Print the false-pass rate of macro recall if a rare label loses what a common one gains."""
+    repetitions = scale.repetitions(1_000)
     title = "false-pass rate of recall_macro at nominal 5 %, true gain = margin = 0: the common "
     title += "label gains a share, the rarest loses as much; the worst of four shares from 4 to "
     title += f"20 %, simulated ({repetitions} repetitions)"
@@ -444,8 +469,9 @@ def rare_table(repetitions: int = 1000) -> None:
         row(", ".join(map(str, sizes)), *percent(*worst))
 
 
-def set_power_table(repetitions: int = 400) -> None:
+def set_power_table(scale: Scale) -> None:
     """Print what an assumed loss costs: the chance to show that macro-F1 rose."""
+    repetitions = scale.repetitions(400)
     columns = (
         "labels",
         "examples",
@@ -555,8 +581,9 @@ def either(rng: np.random.Generator, groups: int) -> np.ndarray:
     return rng.choice([-0.4, 0.4], groups)
 
 
-def unlike_group_table(repetitions: int = 400) -> None:
+def unlike_group_table(scale: Scale) -> None:
     """Print false passes of accuracy if groups differ, and the power if each gains 10 points."""
+    repetitions = scale.repetitions(400)
     title = "accuracy in groups: one group in five loses 40 points and the others gain 10, or half "
     title += (
         "of them lose 40 and half gain 40 (false passes of margin 0); each gains 10, and answers "
@@ -611,8 +638,9 @@ DROPS = {
 """Sizes of groups, and how likely each group is lost whole."""
 
 
-def drop_table(repetitions: int = 300) -> None:
+def drop_table(scale: Scale) -> None:
     """Print how often a drop of exactly ``max_drop`` passes, where groups are lost whole."""
+    repetitions = scale.repetitions(300)
     title = "a candidate on the limit of max_drop, which loses groups whole, simulated "
     title += f"({repetitions} repetitions)"
     head(
@@ -638,8 +666,9 @@ def drop_table(repetitions: int = 300) -> None:
         row(name, bound, f"{100 * limit:+.2f}", with_error(passed / repetitions, repetitions))
 
 
-def plan_table(repetitions: int = 300) -> None:
+def plan_table(scale: Scale) -> None:
     """Print what the plan promises for groups, and how often gates and guards pass."""
+    repetitions = scale.repetitions(300)
     from pytest_ftgate.checks.prospects import _simulated
     from pytest_ftgate.metrics import Scored
     from pytest_ftgate.metrics.text import ExactMatch
@@ -654,11 +683,11 @@ def plan_table(repetitions: int = 300) -> None:
         "the verdict",
     )
     standard = {"margin": 0.05, "confidence": 0.95, "evidence": "significant"}
-    for groups, size in ((20, 10), (40, 5), (100, 2), (12, 20)):
+    for groups, size in scale.of(((20, 10), (40, 5), (100, 2), (12, 20))):
         codes = np.repeat(np.arange(groups), size)
         right = np.arange(groups * size) % 10 < 7
         baseline = Scored(ExactMatch(), 0.7, per_example=right.astype(float))
-        for gain in (0.05, 0.1, 0.2):
+        for gain in scale.of((0.05, 0.1, 0.2)):
             promised = _simulated(baseline, gain, codes, standard, broken=0.03)
             rng, passed = np.random.default_rng(1), 0
             for _ in range(repetitions):
@@ -679,7 +708,7 @@ def plan_table(repetitions: int = 300) -> None:
         "4 %",
         "6 %",
     )
-    for n in (99, 149, 200, 300, 500):
+    for n in scale.of((99, 149, 200, 300, 500)):
         of_guard = {"margin": -0.03, "confidence": 0.95, "evidence": "proven", "gain": 0.0}
         row(
             n,
@@ -690,7 +719,7 @@ def plan_table(repetitions: int = 300) -> None:
         )
 
 
-def same_everywhere_table() -> None:
+def same_everywhere_table(scale: Scale) -> None:  # noqa: ARG001
     """Print what is decided where every unit gains the same."""
     head("every unit gains the same, margin 5", "units", "gain", "95 % lower bound", "verdict")
     standard = {"margin": 0.05, "confidence": 0.95, "evidence": "significant"}
@@ -712,8 +741,9 @@ def same_everywhere_table() -> None:
         )
 
 
-def micro_table(repetitions: int = 500) -> None:
+def micro_table(scale: Scale) -> None:
     """Print the false-pass rate of a micro average over documents of very different sizes."""
+    repetitions = scale.repetitions(500)
     title = "field accuracy, micro, documents of different lengths, simulated "
     title += f"({repetitions} repetitions)"
     head(title, "documents", "count as", "10 points", "20 points", "40 points")
@@ -749,8 +779,9 @@ def pooled(right: np.ndarray, sizes: np.ndarray) -> PooledCounts:
     )
 
 
-def group_table(repetitions: int = 500) -> None:
+def group_table(scale: Scale) -> None:
     """Print the false-pass rate with groups of examples whose outcomes go together."""
+    repetitions = scale.repetitions(500)
     title = "false-pass rate of accuracy with groups of 10 examples, nominal 5 %, simulated"
     columns = ("groups", "correlation", "true gain = margin", "groups unsaid", "groups said")
     head(f"{title} ({repetitions} repetitions)", *columns)
@@ -886,8 +917,9 @@ def settled(wins: int, losses: int, n: int, margin: float) -> str:
     return f"{needed:,} ({100 * verdicts.passed:.0f} %)"
 
 
-def adversarial_tables(repetitions: int = 1000) -> None:
+def adversarial_tables(scale: Scale) -> None:
     """Print how often designs pass that are made to deceive, and what guards against them cost."""
+    repetitions = scale.repetitions(1_000)
     false = {
         "micro, 20 fields, 1 % lost whole, n = 50": documents(50, 20, lost=0.01),
         "micro, 20 fields, 1 % lost whole, n = 100": documents(100, 20, lost=0.01),
@@ -1008,12 +1040,13 @@ def preferred(ratings: Ratings) -> dict[str, bool]:
     }
 
 
-def repeated_tables(repetitions: int = 2_000) -> None:
+def repeated_tables(scale: Scale) -> None:
     """Print false passes with repeated latencies, and of preferences of indifferent raters."""
+    repetitions = scale.repetitions(2_000)
     rng = np.random.default_rng(1)
     title = f"latency at the limit, passes of {repetitions:,} simulations, nominal 5 %"
     head(title, "n", "repeats", *latency_passes(rng, 60, 1))
-    for repeats in (1, 3, 5, 10):
+    for repeats in scale.of((1, 3, 5, 10)):
         results = [latency_passes(rng, 60, repeats) for _ in range(repetitions)]
         row(
             60,
@@ -1023,6 +1056,7 @@ def repeated_tables(repetitions: int = 2_000) -> None:
             ),
         )
 
+    fewer = scale.repetitions(500)
     designs = {
         "3 raters rate all": (100, [1] * 3, 3, 0.15),
         "5 raters, 2 a pair": (100, [1] * 5, 2, 0.15),
@@ -1031,12 +1065,10 @@ def repeated_tables(repetitions: int = 2_000) -> None:
         "12 raters, 2 a pair": (100, [1] * 12, 2, 0.15),
         "12 raters rate all": (100, [1] * 12, 12, 0.15),
     }
-    title = (
-        f"preferences of indifferent raters, margin 5, n = 100, {repetitions // 4:,} simulations"
-    )
+    title = f"preferences of indifferent raters, margin 5, n = 100, {fewer:,} simulations"
     head(title, "design", "spread", "pairs alone", "as shipped", "warned")
     for name, design in designs.items():
-        results = [preferred(rated(rng, *design)) for _ in range(repetitions // 4)]
+        results = [preferred(rated(rng, *design)) for _ in range(fewer)]
         shares = (sum(result[column] for result in results) / len(results) for column in results[0])
         row(name, design[-1], *percent(*shares))
 
@@ -1044,7 +1076,7 @@ def repeated_tables(repetitions: int = 2_000) -> None:
 # --- speed ----------------------------------------------------------------------------------------
 
 
-def seconds(call: Callable[[], object], rounds: int = 5) -> float:
+def seconds(call: Callable[[], object], rounds: int) -> float:
     """Return the median time of several calls, after one to warm up."""
     call()
     taken = []
@@ -1055,23 +1087,24 @@ def seconds(call: Callable[[], object], rounds: int = 5) -> float:
     return sorted(taken)[rounds // 2]
 
 
-def speed_rows() -> Iterator[tuple[str, float, float | None]]:
+def speed_rows(scale: Scale) -> Iterator[tuple[str, float, float | None]]:
     """Return what was measured, its seconds, and the seconds of the usual way."""
     from sklearn.metrics import f1_score
 
-    for n in (200, 2_000, 100_000):
+    rounds = scale.repetitions(5)
+    for n in scale.of((200, 2_000, 100_000)):
         wins, losses = round(0.13 * n), round(0.05 * n)
         yield (
             f"exact p-value, n = {n:,}",
-            seconds(lambda w=wins, x=losses, n=n: exact_p_value(w, x, n, 0.05)),
+            seconds(lambda w=wins, x=losses, n=n: exact_p_value(w, x, n, 0.05), rounds),
             None,
         )
-    n = 2000
+    n = 2_000
     right = [np.arange(n) < 0.8 * n, (np.arange(n) < 0.9 * n) & (np.arange(n) >= 0.04 * n)]
     standard = {"margin": 0.02, "confidence": 0.95, "evidence": "proven"}
     yield (
         "accuracy: p-values, both bounds, planning, n = 2,000",
-        seconds(lambda: compare_right_wrong(*right, **standard)),
+        seconds(lambda: compare_right_wrong(*right, **standard), rounds),
         None,
     )
 
@@ -1082,68 +1115,57 @@ def speed_rows() -> Iterator[tuple[str, float, float | None]]:
     ]
     arms = [LabelCounts(gold, answered[None], 5, macro_f1) for answered in answers]
 
-    def leave_one_out(examples: int = 25) -> None:
-        for index in range(examples):
+    left_out = scale.repetitions(25)
+
+    def leave_one_out() -> None:
+        for index in range(left_out):
             keep = np.arange(n) != index
             for answered in answers:
                 f1_score(gold[keep], answered[keep], average="macro")
 
-    loop = seconds(leave_one_out, 3) * n / 25
+    loop = seconds(leave_one_out, 3) * n / left_out
     yield (
         "macro-F1: jackknife, Gaffke, planning, 5 labels, n = 2,000 (against a loop over "
         "scikit-learn)",
-        seconds(lambda: compare_set(*arms, **standard)),
+        seconds(lambda: compare_set(*arms, **standard), rounds),
         loop,
     )
 
 
-def speed_table() -> None:
+def speed_table(scale: Scale) -> None:
     """Print times, side by side."""
     head("median times", "what", "here", "the usual way", "ratio")
-    for design, ours, usual in speed_rows():
+    for design, ours, usual in speed_rows(scale):
         times = (f"{usual * 1e3:,.0f} ms", f"{usual / ours:,.0f}x") if usual else ("-", "-")
         row(design, f"{ours * 1e3:.1f} ms", *times)
 
 
-def main() -> None:
+TABLES: dict[str, tuple[Callable[[Scale], None], ...]] = {
+    "enumerate": (enumerate_false_passes,),
+    "graded": (graded_table, graded_power_table),
+    "sets": (set_table, rare_table, set_power_table),
+    "groups": (same_everywhere_table, group_table, unlike_group_table, micro_table),
+    "drops": (drop_table,),
+    "plan": (plan_table,),
+    "adversarial": (adversarial_tables,),
+    "plain": (plain_table,),
+    "power": (power_table,),
+    "repeated": (repeated_tables,),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", default="20:200", help="first and last n of --enumerate")
-    for name in (
-        "enumerate",
-        "graded",
-        "sets",
-        "groups",
-        "drops",
-        "plan",
-        "adversarial",
-        "plain",
-        "power",
-        "repeated",
-    ):
+    for name in (*TABLES, "quick"):
         parser.add_argument(f"--{name}", action="store_true")
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(arguments)
     first, last = map(int, chosen.sizes.split(":"))
-    tables = {
-        "enumerate": lambda: enumerate_false_passes(range(first, last + 1)),
-        "graded": lambda: (graded_table(), graded_power_table()),
-        "sets": lambda: (set_table(), rare_table(), set_power_table()),
-        "groups": lambda: (
-            same_everywhere_table(),
-            group_table(),
-            unlike_group_table(),
-            micro_table(),
-        ),
-        "drops": drop_table,
-        "plan": plan_table,
-        "adversarial": adversarial_tables,
-        "plain": plain_table,
-        "power": power_table,
-        "repeated": repeated_tables,
-    }
-    chosen_tables = [table for name, table in tables.items() if getattr(chosen, name)]
-    for table in chosen_tables or [speed_table]:
-        table()
+    scale = Scale(quick=chosen.quick, sizes=range(first, last + 1))
+    tables = [table for name in TABLES if getattr(chosen, name) for table in TABLES[name]]
+    for table in tables or [speed_table]:
+        table(scale)
 
 
 if __name__ == "__main__":
