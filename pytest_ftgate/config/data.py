@@ -13,6 +13,7 @@ from pytest_ftgate.config.keys import (
     Positive,
     Text,
     Weaker,
+    misread,
     optional,
     reading_of,
     refusals,
@@ -75,6 +76,11 @@ class DataKeys(Keys):
     @model_validator(mode="after")
     def _answer_apart(self) -> "DataKeys":
         """Refuse fields that would send the expected output to the model."""
+        parts = {name: column for column, name in self.fields.items() if name in _PARTS}
+        if parts and len(parts) == len(self.fields) and not parts.keys() & self.fields.keys():
+            problem = misread("each name of a part comes first, and its column second", parts)
+            raise refused_key("fields", problem)
+
         answer = self.fields.get("expected", "expected")
         for name, column in self.fields.items():
             is_sent = name == "input" or name not in _PARTS
@@ -85,9 +91,19 @@ class DataKeys(Keys):
         return self
 
 
+def _is_row_or_columns(value: Mapping[Any, Any]) -> bool:
+    """Return whether a mapping holds values of examples, and no key of a data set."""
+    if "path" in value:
+        return False
+    entries = [entry for entry in value.values() if not isinstance(entry, Mapping)]
+    return "input" in value or any(map(_holds_rows, entries))
+
+
 def _holds_rows(value: Any) -> bool:
     """Return whether an object may hold rows: an iterable, a lazy frame, an Arrow table."""
-    if isinstance(value, str | bytes | bytearray | os.PathLike | Mapping):
+    if isinstance(value, Mapping):
+        return _is_row_or_columns(value)
+    if isinstance(value, str | bytes | bytearray | os.PathLike):
         return False
     is_frame = hasattr(value, "collect_schema") or hasattr(value, "to_pylist")
     return is_frame or isinstance(value, Iterable)
@@ -97,14 +113,14 @@ def _read_data(value: Any, info: ValidationInfo) -> DataKeys:
     """Return the keys of a file, or of objects, which only Python code can give."""
     reading = reading_of(info)
     is_path = isinstance(value, str | os.PathLike)
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and not (reading.objects and _is_row_or_columns(value)):
         written = dict(value)
     elif is_path or (reading.objects and _holds_rows(value)):
         written = {"path": value}
     else:
         forms = "a path, or a mapping with a path"
         if reading.objects:
-            forms = "a path, a mapping with a path, a list of examples, or a frame"
+            forms = "a path, a mapping with a path, a list of examples, columns, or a frame"
         raise wrong_type(forms, value)
 
     rows = written.get("path")

@@ -84,7 +84,7 @@ def resolve_gate(
         where = named_at
         if file is not None and gate is not None:
             where = file.where(("gates", gate))
-        raise _missing(missing, where)
+        raise _missing(missing, where, file if gate is None else None)
 
     config = _merged(values, gate, gate or default_name)
     _check_standards(config)
@@ -92,6 +92,7 @@ def resolve_gate(
     _check_agreement(config)
     _check_gain(config)
     _check_candidate(config)
+    _check_data(config)
     # That a loss is at most max_drop must always be proven.
     if config.matches:
         config = config.model_copy(update={"evidence": "proven"})
@@ -273,11 +274,17 @@ def _needs_margin(values: Mapping[str, _Value]) -> bool:
     return bool(bare - {copied})
 
 
-def _missing(keys: Sequence[str], where: Where | None) -> ConfigError:
-    """Return the error about required keys that no place sets."""
+def _missing(keys: Sequence[str], where: Where | None, unnamed_in: GateFile | None) -> ConfigError:
+    """Return the error about required keys that no place sets.
+
+    ``unnamed_in``: the gate file, where the marker names none of its gates.
+    """
     named = [f"{key} (or {_OTHERS[key]})" if key in _OTHERS else key for key in keys]
     cure = "Write them into the gate of the gate file, its marker or judge(); data and models may "
     cure += "also come from fixtures such as ftgate_candidate."
+    if unnamed_in is not None and unnamed_in.gate_names:
+        mark = f'@pytest.mark.ftgate("{unnamed_in.gate_names[0]}")'
+        cure = f"Name a gate of {unnamed_in.shown}, as in {mark}. Or: {cure}"
     if "candidate" in keys:
         cure += " If no candidate is trained yet, write stage: ready."
     return ConfigError(f"required keys are missing: {', '.join(named)}", where=where, cure=cure)
@@ -350,6 +357,15 @@ def _check_gain(config: GateKeys) -> None:
         text = f"contradicts {config.quoted('max_drop')}, which needs evidence: proven"
         cure = "Remove evidence, or write evidence: proven."
         raise _contradiction(config, "evidence", text, cure)
+
+
+def _check_data(config: GateKeys) -> None:
+    """Refuse one file as both sets."""
+    files = [data for data in (config.test_set, config.training_set) if data.rows is None]
+    if len(files) == 2 and files[0].path == files[1].path:
+        cure = "Write both sets with python -m pytest_ftgate split FILE, and train again on the "
+        cure += "training set: the model must not have seen the test examples."
+        raise _contradiction(config, "test_set", "is the same file as training_set", cure)
 
 
 def _check_candidate(config: GateKeys) -> None:

@@ -143,6 +143,9 @@ def table_of(value: Any) -> Table | None:
     if hasattr(value, "collect") and hasattr(value, "collect_schema"):  # a lazy frame of polars
         value = value.collect()
 
+    if isinstance(value, Mapping):
+        return _table_of_columns(value)
+
     # The libraries are told apart by their methods, so that none is imported.
     if hasattr(value, "iter_rows") and hasattr(value, "to_dicts"):  # polars
         return Table(value.iter_rows(named=True))
@@ -157,6 +160,19 @@ def table_of(value: Any) -> Table | None:
         raise DataError("two columns have the same name", evidence=f"found: {listed(names)}")
     rows = value.to_dict("records")
     return Table(dict(zip(names, row.values(), strict=True)) for row in rows)
+
+
+def _table_of_columns(columns: Mapping[Any, Any]) -> Table | None:
+    """Return the rows of a mapping of columns of one length; None for another mapping."""
+    lengths = set()
+    for column in columns.values():
+        if isinstance(column, str | Mapping) or not hasattr(column, "__len__"):
+            return None
+        lengths.add(len(column))
+    if len(columns) < 2 or len(lengths) > 1:
+        return None
+    rows = zip(*columns.values(), strict=True)
+    return Table([dict(zip(map(str, columns), row, strict=True)) for row in rows])
 
 
 def class_labels(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

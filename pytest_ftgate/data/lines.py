@@ -7,7 +7,7 @@ import os
 import re
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
@@ -16,6 +16,7 @@ from pytest_ftgate.text import nearest
 
 GZIP = ".gz"
 _CHUNK = 1 << 18
+_FOLDERS_SEEN = 1000  # where a missing file is looked for
 
 
 def suffix_of(path: Path) -> str:
@@ -153,6 +154,16 @@ def _unreadable(path: Path, error: Exception) -> UnopenedError:
     return UnopenedError(f"cannot be read: {reason}", where=Where(path=shown_path(path)))
 
 
+def _in_a_folder_beside(path: Path) -> str | None:
+    """Return where a file of this name lies one folder above or below; None if it lies in none."""
+    with suppress(OSError, ValueError):
+        places = [path.parent.parent, *sorted(path.parent.iterdir())]
+        for folder in places[:_FOLDERS_SEEN]:
+            if (folder / path.name).is_file():
+                return Path(os.path.relpath(folder / path.name, path.parent)).as_posix()
+    return None
+
+
 def missing(path: Path) -> UnopenedError:
     """Return the error that a file does not exist, with what was probably meant."""
     shown = shown_path(path)
@@ -166,10 +177,14 @@ def missing(path: Path) -> UnopenedError:
     near = None
     if os.access(path.parent, os.R_OK):
         # Without the suffix, which would make any two names alike.
-        names = {PurePath(name).stem: name for name in sorted(os.listdir(path.parent))}
+        files = sorted(os.listdir(path.parent), key=lambda name: (name.endswith(path.suffix), name))
+        names = {PurePath(name).stem: name for name in files}
         near = names.get(nearest(path.stem, names) or "")
     advice = "paths are relative to the file in which they are written"
-    if near is not None:
+    elsewhere = _in_a_folder_beside(path)
+    if elsewhere is not None:
+        advice = f'did you mean "{elsewhere}"?'
+    elif near is not None:
         advice = f'did you mean "{near}"?'
     elif not path.suffix:
         advice = (

@@ -42,6 +42,11 @@ _PLAIN_SUFFIXES = tuple(suffix for suffixes in _FILES.values() for suffix in suf
 SUFFIXES = (*_PLAIN_SUFFIXES, *(suffix + GZIP for suffix in _PLAIN_SUFFIXES))
 """Suffixes that tell how a file is written."""
 
+_WORKBOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")
+_WORKBOOK = "this is an Excel workbook or another archive, and not a table of text"
+_AS_CSV = "save the sheet as CSV, or let a fixture return pandas.read_excel(PATH)"
+"""The first bytes of workbooks, whatever their names, and what is said of them."""
+
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 _LARGEST_CELL = 2**31 - 1  # characters; the largest limit that works on every platform
 
@@ -65,6 +70,9 @@ def opened(path: Path, file: str | None = None) -> Iterator[Opened]:
         file, _ = _how(path, None)
 
     with open_lines(path) as lines:
+        file_object: Any = lines.file
+        if file_object.peek(8).startswith(_WORKBOOKS):
+            raise DataError(_WORKBOOK, where=Where(path=name), cure=_AS_CSV)
         if file == "parquet":
             table = read_parquet(lines)
             rows = enumerate(table.rows, 1)
@@ -201,6 +209,8 @@ def _unknown_suffix(path: Path, suffix: str) -> DataError:
     )
     if suffix:
         message = f'unknown suffix "{path.suffix}"'
+    if suffix in (".xlsx", ".xls", ".ods"):
+        message, evidence, advice = _WORKBOOK, "", _AS_CSV
     return UnopenedError(
         message, where=Where(path=shown_path(path)), evidence=evidence, cure=advice
     )

@@ -3,19 +3,22 @@
 import asyncio
 import hashlib
 import inspect
+import os
+import pkgutil
 import re
 import secrets
+import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from numbers import Number
 from operator import attrgetter
-from pkgutil import resolve_name
 from typing import Any, cast
 
 from pytest_ftgate import clock, errors
-from pytest_ftgate.config import ModelSpec, keys
+from pytest_ftgate.config import ModelSpec, forms, keys
 from pytest_ftgate.data import Example, canonical_json, expected_text, without_instructions
 from pytest_ftgate.guarded import guarded, is_cancelled_from_outside
 from pytest_ftgate.models import price, workers
@@ -30,7 +33,7 @@ from pytest_ftgate.models.protocol import (
     key_of,
     parts_of,
 )
-from pytest_ftgate.text import excerpt, listed
+from pytest_ftgate.text import excerpt, listed, nearest
 
 CONCURRENCY_ASYNC = 16
 CONCURRENCY_SYNC = 1
@@ -40,6 +43,8 @@ _CHANGE_NO_ANSWER = frozenset(("revision", "name", *_ANY_MODELS))  # as the mode
 _NEEDED = ("name", "spelling", "concurrency", "timeout_s", "retries", "persistent")
 """What a model object must have."""
 _CONSTANTS = (str, bytes, int, float, complex, tuple, frozenset, type(None), re.Pattern)
+_IMPORTING = {os.path.dirname(file) for file in (__file__, pkgutil.__file__)}
+"""The folders of the code that imports a target, which is not the user's."""
 _LABEL_NUMBER = re.compile(r"LABEL_\d+")
 
 
@@ -124,7 +129,7 @@ class FunctionModel(BuiltModel):
             # A cancellation by the runner is no exception of the function.
             if isinstance(raised, asyncio.CancelledError) and is_cancelled_from_outside():
                 raise
-            raise workers.failed_call(self.name, raised) from raised
+            raise workers.failed_call(self.name, raised, argument) from raised
 
     def _completion(
         self, answer: object, latency_s: float | None = None
@@ -196,16 +201,40 @@ def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:
 def _imported(target: str, where: errors.Where) -> Any:
     """Return what ``pkg.module:function`` names. Raise :class:`ConfigError`."""
     try:
-        return resolve_name(target)
+        return pkgutil.resolve_name(target)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a module may call sys.exit() or pytest.skip()
-        advice = None
-        if isinstance(error, ModuleNotFoundError):
-            advice = "install it, or add the module's folder to pytest's ini key pythonpath"
-        evidence = f"{type(error).__name__}: {error}"
         message = f"{target!r} cannot be imported"
-        raise errors.ConfigError(message, where=where, evidence=evidence, cure=advice) from error
+        cure = _import_cure(target, error)
+        evidence = f"{type(error).__name__}: {error}{_line_of(error)}"
+        raise errors.ConfigError(message, where=where, evidence=evidence, cure=cure) from error
+
+
+def _line_of(error: BaseException) -> str:
+    """Return the last line of the user's files that an import came to; empty if to none."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        folder = os.path.dirname(frame.filename)
+        if os.path.isfile(frame.filename) and folder not in _IMPORTING:
+            return f" ({errors.shown_path(frame.filename)}:{frame.lineno})"
+    return ""
+
+
+def _import_cure(target: str, error: BaseException) -> str | None:
+    """Return what helps against an exception of importing a target; None if that is not known."""
+    function = forms.function_in(target)
+    if ".py:" in target:
+        return f"write python:{function}"
+
+    module, _, name = target.partition(":")
+    if isinstance(error, ModuleNotFoundError) and error.name is not None:
+        if f"{module}.".startswith(f"{error.name}."):
+            return "install it, or add the module's folder to pytest's ini key pythonpath"
+        return f"install {error.name}, which {module} imports"
+    if isinstance(error, AttributeError):
+        near = nearest(name, vars(sys.modules.get(module, object)))
+        return f"did you mean {module}:{near}?" if near else None
+    return None
 
 
 def build_callable(spec: ModelSpec, surroundings: Surroundings) -> Model:
@@ -347,6 +376,13 @@ def _check_call(value: Any, spec: ModelSpec) -> None:
 
     A class does, too: a model is an object of it.
     """
+    where = spec.source.where()
+    if inspect.isclass(value) and (hasattr(value, "predict") or "__call__" in vars(value)):
+        name = value.__name__
+        message = f"{name} is a class, and a model is an object of it"
+        advice = f"give {name}() in place of {name}; in a file, the name of such an object"
+        raise errors.ConfigError(message, where=where, cure=advice)
+
     # A call would say the same of every example.
     called = value.predict if predicts(value) else value
     try:
@@ -360,7 +396,7 @@ def _check_call(value: Any, spec: ModelSpec) -> None:
         name = getattr(called, "__name__", type(called).__name__)
         message = f"{name}{excerpt(str(signature))} cannot be called with the input alone"
         advice = "give a function of one argument, the input, or an object in place of its class"
-        raise errors.ConfigError(message, where=spec.source.where(), cure=advice) from error
+        raise errors.ConfigError(message, where=where, cure=advice) from error
 
 
 def _owners(function: Any) -> frozenset[int]:

@@ -114,6 +114,11 @@ def unreadable(name: str, answer: object) -> errors.ModelError:
             "score: LABELS[int(score > 0.5)]"
         )
     path, inner = _unpacked(answer)
+    if is_list and all(isinstance(item, str) for item in numbers) and len(numbers) > 1:
+        advice = (
+            "return one text; for a method predict, which takes a list of inputs, give its object, "
+            "and for such a function batch_size"
+        )
     if isinstance(inner, str):
         advice = f"return its text: {path}"
     evidence = None if answer is None else text.shortened(repr(answer), 80)
@@ -256,7 +261,8 @@ def _called(function: Callable[[Any], Any], inputs: list[Any], batched: bool) ->
         return [error] * len(inputs)
     except BaseException as error:  # also sys.exit() and pytest.skip()
         # The exception itself may not survive pickling.
-        return [failed_call("the function", error)] * len(inputs)
+        argument = inputs if batched else inputs[0]
+        return [failed_call("the function", error, argument)] * len(inputs)
 
     latency_s = clock.perf_counter() - start
     outcomes: list[Any] = []
@@ -267,7 +273,14 @@ def _called(function: Callable[[Any], Any], inputs: list[Any], batched: bool) ->
     return outcomes
 
 
-def failed_call(name: str, raised: BaseException) -> errors.ModelError:
+def failed_call(name: str, raised: BaseException, argument: Any) -> errors.ModelError:
     """Return what a function raised as the error of its call."""
     message = f"{name} raised {told(raised)}"
-    return errors.ModelError(message, retryable=may_pass(raised), cure=RAISED_CURE)
+    cure = RAISED_CURE
+    # It may take another kind of argument than the one that it is given.
+    if isinstance(raised, TypeError | AttributeError | LookupError):
+        given = "the input alone"
+        if isinstance(argument, list):
+            given = "a list of inputs, and returns a list of answers"
+        cure += f"; it is called with {given}"
+    return errors.ModelError(message, retryable=may_pass(raised), cure=cure)

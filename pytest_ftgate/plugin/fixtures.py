@@ -4,6 +4,7 @@ import inspect
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -17,6 +18,7 @@ from pytest_ftgate.plugin.markers import marked_levels
 __tracebackhide__ = True  # tracebacks of fixtures show none of our lines
 
 FIXTURES = {f"ftgate_{key}": key for key in ("baseline", "candidate", "test_set", "training_set")}
+OURS = ("ftgate_evaluate", *FIXTURES)
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,24 @@ def overrides(request: pytest.FixtureRequest) -> Iterator[Override]:
             yield Override(request, name, key, definition)
         elif name in parameters_of(request.node):
             yield Override(request, name, key)
+
+
+def refuse_misspelt_fixtures(request: pytest.FixtureRequest) -> None:
+    """Refuse a fixture whose name is nearly that of one of ours: it would give nothing."""
+    modules = [
+        getattr(request.node, "module", None),
+        *request.config.pluginmanager.get_plugins(),
+    ]  # also conftest.py
+    names = {name for module in modules for name in getattr(module, "__dict__", ())}
+    for name in sorted(name for name in names if name.startswith("ftgate")):
+        meant = get_close_matches(name, OURS, n=1, cutoff=0.9)
+        definition = _definition(request.node, name) if meant else None
+        if definition is None or name in OURS:
+            continue
+        code = inspect.unwrap(definition.func).__code__
+        where = Where(shown_path(code.co_filename), code.co_firstlineno)
+        cure = f"Rename it: {meant[0]}."
+        raise ConfigError(f"the plugin has no fixture {name}", where=where, cure=cure)
 
 
 def refuse_unused_fixtures(request: pytest.FixtureRequest) -> None:

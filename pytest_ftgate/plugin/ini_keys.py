@@ -135,3 +135,8 @@ def _of_key(
             message = f"needs names of gates, or all; {got}"
             fix = "write ftgate_required = all, or remove the key"
             yield errors.ConfigError(message, where=file.where(key), cure=fix)
+        names = config.getini(key)
+        if any(name.endswith(",") for name in names):
+            message = "names of gates are separated by spaces or lines, without commas"
+            fix = f"write ftgate_required = {' '.join(name.rstrip(',') for name in names)}"
+            yield errors.ConfigError(message, where=file.where(key), cure=fix)

@@ -19,7 +19,12 @@ from pytest_ftgate.config import (
     resolve_gate,
     weakenings,
 )
-from pytest_ftgate.plugin.fixtures import overrides, parameters_of, refuse_unused_fixtures
+from pytest_ftgate.plugin.fixtures import (
+    overrides,
+    parameters_of,
+    refuse_misspelt_fixtures,
+    refuse_unused_fixtures,
+)
 from pytest_ftgate.plugin.markers import Level, id_of, marked_levels, naming
 from pytest_ftgate.plugin.project import Project
 from pytest_ftgate.text import listed
@@ -37,6 +42,7 @@ def layers_of(request: pytest.FixtureRequest, project: Project, *, but: str = ""
     """
     item: pytest.Item = request.node
     if not but:
+        refuse_misspelt_fixtures(request)
         refuse_unused_fixtures(request)
 
     def value_of(name: str) -> Any:

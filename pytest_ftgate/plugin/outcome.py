@@ -128,6 +128,8 @@ def _judge_once(request: pytest.FixtureRequest, session: GateSession) -> None:
         if is_judging or not isinstance(error, _SKIPS):
             check = _check_of(error, is_judging=is_judging)
             session.keep(state.Judged(closed(result, [check])), item)
+        if is_judging and isinstance(error, pytest.fail.Exception):
+            error.pytrace = False  # of pytest-timeout: the frames are ours
         raise
     session.keep(judged, item)
 
@@ -147,6 +149,10 @@ def _judged(layers: Layers, item: pytest.Item, session: GateSession) -> state.Ju
 def _check_of(error: BaseException, *, is_judging: bool) -> Check:
     """Return the check for what ended the test before its gate was judged."""
     problem = one_line(f"{type(error).__name__}: {error}").rstrip(": ")
+    if isinstance(error, pytest.FixtureLookupError):  # whose text is a repr
+        problem = f"there is no fixture {error.argname!r}, which another fixture takes"
+        advice = "A fixture such as ftgate_candidate takes no input: return the function."
+        return error_check(FtgateError(problem, cure=advice))
     if is_judging and not isinstance(error, Exception):  # such as Ctrl-C, or pytest-timeout's
         advice = "Run again to continue: stored answers are reused."
         return error_check(FtgateError(problem, cure=advice), "interrupted")

@@ -129,6 +129,7 @@ class Project:
 
     def _other_places(self) -> Iterator[Path]:
         """Yield where the gate file may be instead: in a folder above, or below."""
+        yield self.path.with_suffix(".yml")
         for folder in self.path.parent.parents:
             yield folder / self.path.name
         for depth in ("*", "*/*"):

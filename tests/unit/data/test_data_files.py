@@ -16,7 +16,8 @@ ROW = b'{"input": "a", "expected": "b"}\n'
 
 class TestOpening:
     def test_a_file_that_fails_while_it_is_read(self, monkeypatch):
-        broken = Mock(readline=Mock(side_effect=OSError(5, "Input/output error")))
+        failing = Mock(side_effect=OSError(5, "Input/output error"))
+        broken = Mock(readline=failing, peek=Mock(return_value=b""))
         monkeypatch.setattr(Path, "open", lambda self, mode: contextlib.nullcontext(broken))
         with pytest.raises(DataError, match=r"^data.jsonl: .*Input/output error"):
             load_examples(Path("data.jsonl"))
@@ -71,7 +72,7 @@ class TestFormat:
             "https://example.com/rows.jsonl",
             ["https:// is not read", "download"],
         ),
-        ("rows.xlsx", "rows.xlsx", ['unknown suffix ".xlsx"', "pandas.DataFrame"]),
+        ("rows.xlsx", "rows.xlsx", ["Excel", "save the sheet as CSV"]),
         ("rows.pkl", "rows.pkl", ["pandas.DataFrame"]),
         ("rows.txt", "rows.txt", ["format: jsonl"]),
         ("folder", "folder", ["is a folder", "one file in it"]),

@@ -116,15 +116,15 @@ class TestNames:
 
 class TestNoIterables:
     @pytest.mark.parametrize(
-        "rows", [{"input": "a", "expected": "b"}, {"input": ["a"], "expected": ["b"]}]
+        "rows", [{"input": "a", "expected": "b"}, {"input": ["a", "b"], "expected": ["c"]}]
     )
-    def test_one_row_or_a_dict_of_columns_says_what_to_return(self, rows):
+    def test_one_row_or_uneven_columns_say_what_to_return(self, rows):
         refused(
             rows,
             "",
             "one mapping with the keys input, expected",
             "return all rows as a list",
-            "DataFrame",
+            "columns of one length",
         )
 
     def test_two_columns_are_paired_by_zip(self):
