@@ -162,6 +162,10 @@ def table_of(value: Any) -> Table | None:
     return Table(dict(zip(names, row.values(), strict=True)) for row in rows)
 
 
+_SPLITS = {"train", "test", "validation"}
+"""The keys of a mapping that holds several data sets, and no columns."""
+
+
 def _table_of_columns(columns: Mapping[Any, Any]) -> Table | None:
     """Return the rows of a mapping of columns of one length; None for another mapping."""
     lengths = set()
@@ -169,7 +173,7 @@ def _table_of_columns(columns: Mapping[Any, Any]) -> Table | None:
         if isinstance(column, str | Mapping) or not hasattr(column, "__len__"):
             return None
         lengths.add(len(column))
-    if len(columns) < 2 or len(lengths) > 1:
+    if len(columns) < 2 or len(lengths) > 1 or columns.keys() <= _SPLITS:
         return None
     rows = zip(*columns.values(), strict=True)
     return Table([dict(zip(map(str, columns), row, strict=True)) for row in rows])

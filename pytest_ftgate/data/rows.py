@@ -536,7 +536,7 @@ class _Rows:
             message = f"must be a list of rows, got one mapping with the keys {listed(self._rows)}"
             advice = (
                 "return all rows as a list (of a fixture that yields its rows, pytest takes only "
-                "the first), or a dict of two or more columns of one length"
+                "the first), a dict of two or more columns of one length, or one of several splits"
             )
             raise DataError(message, where=where, cure=advice)
 
