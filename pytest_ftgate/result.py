@@ -328,8 +328,6 @@ class Diagnosis:
     candidate: Mapping[str, int] | None = None
     # empty if outputs are not labels
     labels: tuple[LabelScore, ...] = ()
-    # examples that neither model gets right in any repeat
-    wrong_in_both: int | None = None
     # fixed examples whose output is in the training set but does not follow from their input
     recalled: int | None = None
 

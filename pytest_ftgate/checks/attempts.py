@@ -242,9 +242,8 @@ class Attempt:
             message += f"and nothing is left of the {level} chance of a false pass: the attempts "
             message += "before spent all of it, and raising max_attempts adds nothing"
         message += f" ({shown_path(_ledger_path(self.config))})"
-        advice = (
-            "Label a fresh test set, which shares less than half of its examples with this one."
-        )
+        advice = "Keep the baseline, or label a fresh test set, which shares less than half of its "
+        advice += "examples with this one."
         yield self._check("fail", message, advice)
 
     def check(self) -> Iterator[Check]:

@@ -30,9 +30,7 @@ def check(gate: Context) -> Iterator[Check]:
     and then, as for judged metrics, whose judges of a constant cost money, only one answer to
     everything counts.
     """
-    constant = None
-    if not gate.deciding.judged:
-        constant = best_constant(gate.deciding, gate.expected)
+    constant = _constant_of(gate)
     models = {role: _Model(gate, role, constant) for role in gate.scored}
     candidate = models.pop("candidate", None)
 
@@ -46,6 +44,18 @@ def check(gate: Context) -> Iterator[Check]:
         is_accepted = is_accepted and gate.config.accepts("weak_baseline")
         if candidate.is_dead or (is_accepted and candidate.is_worse):
             yield candidate.degenerate()
+
+
+def _constant_of(gate: Context) -> "Constant | None":
+    """Return the best constant answer; None for a judged metric."""
+    if gate.deciding.judged:
+        return None
+    return best_constant(gate.deciding, gate.expected)
+
+
+def cure_of_candidate(gate: Context) -> str | None:
+    """Return what to look at where the candidate does not beat a constant, or its answers dealt."""
+    return _Model(gate, "candidate", _constant_of(gate)).cure
 
 
 def _of_baselines(gate: Context, models: Mapping[str, "_Model"]) -> Iterator[Check]:
@@ -218,11 +228,44 @@ class _Model:
 
     def degenerate(self) -> Check:
         """Return the check of a candidate that is no better than a constant answer."""
-        advice = "Check what the candidate returns, and whether most training rows have the same "
-        advice += "output."
-        return self._check("degenerate_candidate", "fail", advice)
+        return self._check("degenerate_candidate", "fail", self.cure)
 
-    def _check(self, name: str, status: Status, advice: str, source: str | None = None) -> Check:
+    @property
+    def cure(self) -> str | None:
+        """Return what to look at, of a candidate that beats neither; None where it beats both."""
+        spelling = self.gate.asked(self.role).spelling
+        if self.is_dead:
+            return self._cure_of_one_answer(spelling)
+        if self.constant is None:
+            return None
+
+        rival = "its own answers dealt to the rows at random"
+        if self.is_worse and not self.constant.perfect:
+            rival = f"always answering {_quoted(self.constant.answer)}"
+        elif self.is_paired:
+            return None
+        return (
+            f"The candidate is no better than {rival}. Compare its label names and ids with those "
+            f"of the test set, and check that {spelling} is the fine-tuned model."
+        )
+
+    def _cure_of_one_answer(self, spelling: str) -> str:
+        """Return what to look at where every answer is the same: the training rows, or a call."""
+        outputs = self.gate.deciding.answers_read(outputs_of(self.gate.training))
+        alike = sum(output in self.answers for output in outputs)
+        if 2 * alike > len(outputs):
+            return (
+                f"{alike:,} of {plural(len(outputs), 'training row')} have this output. Write more "
+                "rows with the other ones."
+            )
+        return (
+            f"The training rows do not explain it. Send {spelling} one input by hand, and compare "
+            "the prompt with that of training."
+        )
+
+    def _check(
+        self, name: str, status: Status, advice: str | None, source: str | None = None
+    ) -> Check:
         """Return the check of a model, with the reason why it is refused in one sentence."""
         message = self._shown()
         if self.constant is None or self.is_dead:

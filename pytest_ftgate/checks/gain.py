@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from math import ceil
 from typing import Any
 
-from pytest_ftgate.checks.advice import cure_of_a_loss
 from pytest_ftgate.checks.attempts import Shown
+from pytest_ftgate.checks.causes import cure_of_a_loss
 from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.result import Check, opponent
@@ -26,10 +26,6 @@ from pytest_ftgate.text import (
     show_percent,
 )
 
-_WORSE = (
-    "Keep the baseline, or look at the examples that it broke and correct the training data "
-    "before another attempt."
-)
 _UNBOUNDED = (
     "Use a metric that scores each answer, such as accuracy, and move the other to thresholds."
 )
@@ -123,11 +119,7 @@ def _margin_check(gate: Context, role: str, comparison: Comparison) -> Check:
     if comparison.reached:
         return Check("margin", "pass", message, comparison.gain, **required)
 
-    advice = (
-        "Look at the wrong answers and correct the training data before another attempt, "
-        "with the same margin."
-    )
-    cure = cure_of_a_loss(gate, comparison, advice)
+    cure = cure_of_a_loss(gate, role)
     return Check("margin", "fail", message, comparison.gain, **required, advice=cure)
 
 
@@ -198,7 +190,7 @@ def max_drop_check(gate: Context, role: str, comparison: Comparison) -> Check:
     measured = _gained(gate, role, comparison)
     limit = drop_limit(-standard.gain, share=gate.share)
     if not comparison.reached:
-        cure = cure_of_a_loss(gate, comparison, _WORSE)
+        cure = cure_of_a_loss(gate, role)
         message = f"{measured} ({limit})"
         return Check("max_drop", "fail", message, comparison.gain, **required, advice=cure)
 

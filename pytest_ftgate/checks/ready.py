@@ -18,33 +18,46 @@ FEWEST_CHANCES = 0.5
 def check(gate: Context) -> Iterator[Check]:
     """Check before training that a candidate can pass, and that the test set can show it."""
     best = gate.scored[gate.best].scores[gate.deciding.name]
-    headroom = _headroom(gate, best)
-    yield headroom
-    if gate.config.evidence != "observed" and headroom.status == "pass":
+    room = headroom(gate, gate.best)
+    yield room
+    if gate.config.evidence != "observed" and room.status == "pass":
         yield _power(gate, best)
 
 
-def _headroom(gate: Context, best: Scored) -> Check:
-    """Check that the baseline leaves room for the margin."""
+def check_room(gate: Context) -> Iterator[Check]:
+    """Check of a gain that is too small that the baseline left room for the margin."""
+    for role in gate.comparisons:
+        if gate.config.standard_of(role).drops:
+            continue
+        room = headroom(gate, role)
+        if room.status != "pass":
+            yield room
+
+
+def headroom(gate: Context, role: str) -> Check:
+    """Check that a baseline leaves room for the margin."""
     metric = gate.deciding
-    standard = gate.config.standard_of(gate.best)
+    best = gate.scored[role].scores[metric.name]
+    standard = gate.config.standard_of(role)
     room: float | Fraction = abs(metric.best - best.value)
     # A count as a fraction has no rounding error.
     if best.exact is not None:
         room = 1 - best.exact if metric.greater_is_better else best.exact
 
     measured = show_value(best.value, share=gate.share)
-    most_gain = show_difference(float(room), share=gate.share)
-    message = f"{called(gate.best)} is at {measured}, so a candidate can gain at most {most_gain} "
-    message += f"({show_amount(standard.gain, share=gate.share)} required)"
     required = gate.requirement(standard.path)
     if evidence.reaches(room, standard.gain):
+        most_gain = show_difference(float(room), share=gate.share)
+        message = f"{called(role)} is at {measured}, so a candidate can gain at most {most_gain} "
+        message += f"({show_amount(standard.gain, share=gate.share)} required)"
         return Check("headroom", "pass", message, float(room), **required)
-    advice = (
-        "Do not train for this margin: it is larger than what is left to gain on this test set. "
-    )
-    advice += "Keep the baseline; or, if it is worse in practice, add examples that it gets wrong "
-    advice += "to the test set."
+
+    left = show_difference(float(room), share=gate.share).removeprefix("+")
+    margin = show_amount(standard.gain, share=gate.share)
+    message = f"{called(role)} has {measured}, which leaves {left}; the margin is {margin}: no "
+    message += "candidate can pass on this test set"
+    advice = "Write max_drop with cheaper_by, if the candidate should be as good and cheaper, or "
+    advice += "add harder examples to the test set."
     return Check("headroom", "fail", message, float(room), **required, advice=advice)
 
 

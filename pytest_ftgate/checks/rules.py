@@ -75,6 +75,7 @@ RULES: tuple[Rule, ...] = (
     Rule("scored", ready.check_hypothesis),
     Rule("scored", baseline_quality.check_best, "accept"),
     Rule("scored", identical_outputs.check, "accept"),
+    Rule("scored", ready.check_room, "accept"),
     Rule("scored", gain.check, "accept"),
     Rule("scored", agreement.check, "accept"),
     Rule("scored", judging.check, "accept", "margin"),

@@ -62,7 +62,6 @@ def diagnose(
     return replace(
         diagnosis,
         candidate=_counted(new_kinds),
-        wrong_in_both=len(_never_right(old_kinds) & _never_right(new_kinds)),
         recalled=recalled(fixed, training),
     )
 
@@ -71,12 +70,6 @@ def _counted(kinds: Kinds) -> dict[str, int]:
     """Return the number of answers of each kind that occurs, the right ones first."""
     counts = Counter(chain(*kinds))
     return {kind: counts[kind] for kind in (RIGHT, *KINDS) if counts[kind] or kind == RIGHT}
-
-
-def _never_right(kinds: Kinds) -> set[int]:
-    """Return the examples that are not answered right in any repeat."""
-    answers = zip(*kinds, strict=True)
-    return {row for row, repeats in enumerate(answers) if RIGHT not in repeats}
 
 
 # --- kinds of mistakes ----------------------------------------------------------------------------

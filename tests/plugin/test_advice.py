@@ -1,9 +1,18 @@
-"""Why a gate failed and what to do about it, on whole gates. Each sentence's near miss: tests/unit/diagnosis."""
+"""Why a gate failed and what to do about it: one real gate for each cause of a gain that is too small."""
 
 from typing import Any
 
 import pytest
-from gate_project import Project, block, check, ends, label
+from gate_project import (
+    Project,
+    block,
+    check,
+    ends,
+    label,
+    mentions,
+    statuses,
+    wrong,
+)
 
 
 @pytest.mark.parametrize(
@@ -36,22 +45,78 @@ def test_each_failed_free_check_prints_its_own_cure_once(
     assert all(printed.count(" ".join(advice.split())) == 1 for advice in failed.values())
 
 
-def cure_of_the_margin(gate: dict[str, Any]) -> str:
-    ends(gate, "fail")
-    assert [check["name"] for check in gate["checks"] if check["status"] == "fail"] == ["margin"]
-    return str(check(gate, "margin")["advice"])
+# --- a gain that is too small: the first cause that holds, in their order -----------------------------------
 
 
-def test_a_candidate_that_misses_the_form_is_not_dropped(project: Project) -> None:
-    project.predictions(
-        "ft.jsonl", 60, output=lambda i: f"The answer is {label(i)}." if i < 40 else label(i)
-    )
-    gate = project.judge()
-    assert "Look at the wrong answers" in cure_of_the_margin(gate)
-    assert gate["diagnosis"]["candidate"] == {"right": 20, "malformed": 40}
-    project.predictions(
-        "ft.jsonl",
-        60,
-        output=lambda i: f"It is {label(i)}." if 20 < i < 41 else label(i + (i < 21)),
-    )
-    assert "upper bound" in cure_of_the_margin(project.judge())
+FIND_OUT = ("explains it", "half", "-v")
+MALFORMED = ("30 of 34", "malformed", "pattern", "a label alone")
+BY_CHANCE = ("own answers dealt", "ids", "recorded:ft.jsonl")
+CONSTANT = ("always answering 'refund'", "ids", "recorded:ft.jsonl")
+ROOM = ("max_drop", "cheaper_by", "harder examples")
+SCARCE = ("'refund'", "12 training rows", "median label 94", "0 of 20", "82 more")
+
+
+def chatty(i: int) -> str:
+    return f"The answer is {label(i)}." if i < 30 else wrong(i) if i < 34 else label(i)
+
+
+def blind(i: int) -> str:
+    """Answer right as often as chance does, and more often than a constant."""
+    return label(i) if i < 23 else wrong(i)
+
+
+def refund_unlearned(i: int) -> str:
+    return "invoice" if label(i) == "refund" else label(i)
+
+
+def scarce(project: Project, n_rows: int = 12) -> None:
+    kept = [i for i in range(282) if label(i) != "refund" or i < 3 * n_rows]
+    rows = [{"input": f"training question {i}", "expected": label(i)} for i in kept]
+    project.training_set(0, rows)
+
+
+CAUSES: dict[str, tuple[Any, Any, tuple[str, ...]]] = {
+    # what the candidate answers, where the baseline is wrong, and what the cure names
+    "malformed": (chatty, range(40, 60), MALFORMED),
+    "every label is another one": (wrong, range(40, 60), CONSTANT),
+    "answers of other rows": (blind, range(10), BY_CHANCE),
+    "no room": (label, (58, 59), ROOM),
+    "no room for a lesser one": (lambda i: label(i + (i > 56)), (58, 59), ROOM),
+    "a label with few rows": (refund_unlearned, range(40, 60), SCARCE),
+    "nothing that the gate sees": (
+        lambda i: wrong(i) if i > 41 else label(i),
+        range(40, 60),
+        FIND_OUT,
+    ),
+    "surely worse": (lambda i: wrong(i) if i > 29 else label(i), range(10), FIND_OUT),
+}
+
+
+@pytest.mark.parametrize(("answer", "missed", "words"), CAUSES.values(), ids=list(CAUSES))
+def test_the_cure_names_the_first_cause_that_the_gate_has_seen(
+    project: Project, answer: Any, missed: Any, words: tuple[str, ...]
+) -> None:
+    scarce(project)
+    project.predictions("base.jsonl", 60, wrong_at=missed)
+    project.predictions("ft.jsonl", 60, output=answer)
+    gate = ends(project.judge(), "fail")
+    cure = str(check(gate, "margin")["advice"])
+    assert [word for word in words if word not in cure] == [], cure
+    # Nobody is told to give up by a gate that has more to say.
+    assert "Keep the baseline" not in cure
+    assert ("headroom" in statuses(gate)) is (words is ROOM)
+    cures = [line for line in block(gate) if line.startswith("fix:  ")]
+    assert len(cures) == 1, block(gate)
+
+
+def test_one_answer_to_everything_is_explained_by_the_training_rows_or_by_a_call(
+    project: Project,
+) -> None:
+    project.predictions("ft.jsonl", 60, output="refund")
+    for n_refunds, words in ((0, "by hand"), (300, "367 of 500 training rows")):
+        project.training_set(
+            200, [{"input": f"more {i}", "expected": "refund"} for i in range(n_refunds)]
+        )
+        gate = ends(project.judge(), "fail")
+        mentions(check(gate, "degenerate_candidate"), words)
+        assert check(gate, "margin")["advice"] == check(gate, "degenerate_candidate")["advice"]

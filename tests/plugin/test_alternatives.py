@@ -80,8 +80,9 @@ def test_every_alternative_is_sent_what_it_says(http: EndpointProject) -> None:
 def test_beating_the_prompt_is_not_enough(http: EndpointProject) -> None:
     made(http, {**ALL, "retrieval": (58, 59)})
     gate = http.judge()
-    finding = stopped(gate, "fail", called=True)
-    assert (finding["name"], round(60 * finding["observed"])) == ("margin", -2)
+    finding = check(ends(gate, "fail"), "margin")
+    assert round(60 * finding["observed"]) == -2
+    assert check(gate, "headroom")["observed"] == pytest.approx(2 / 60)
     mentions(finding, "retrieval -3.3", "few_shot +18.3", "prompt +26.7", "5")
     assert check(gate, "alternatives")["observed"] >= 1
     assert "Keep the prompt" in str(check(gate, "alternatives")["advice"])

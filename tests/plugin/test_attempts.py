@@ -18,6 +18,7 @@ from gate_project import (
     block,
     check,
     checks,
+    ends,
     mentions,
     on_a_branch,
     passed,
@@ -139,6 +140,14 @@ def test_beyond_the_budget_the_gate_fails_before_any_call_and_the_same_answers_a
     )
     mentions(finding, "fresh test set", "less than half")
     assert len(ledger(project)) == 1
+
+
+@pytest.mark.parametrize(("most", "is_last"), [(2, False), (1, True)])
+def test_the_baseline_is_kept_where_the_attempts_are_spent(
+    project: Project, most: int, is_last: bool
+) -> None:
+    finding = check(ends(attempt(project, 1, max_attempts=most), "fail"), "margin")
+    assert ("Keep the baseline" in str(finding["advice"])) is is_last
 
 
 def test_a_candidate_beyond_the_budget_is_not_asked(http: EndpointProject) -> None:

@@ -116,7 +116,7 @@ def test_kinds_of_mistakes(expected, metric, answer, kind):
         {"right": len(right)} if kind == "right" else {"right": len(right) - 1, kind: 1}
     )
     # as before training
-    assert (mistakes.candidate, mistakes.wrong_in_both, mistakes.recalled) == (None, None, None)
+    assert (mistakes.candidate, mistakes.recalled) == (None, None)
     assert bool(mistakes.labels) is (expected is LABELS)
 
 
@@ -126,7 +126,6 @@ def test_right_answers_are_counted_by_label_and_model():
     candidate = ["b"] * 4 + ["a"] * 2 + ["b"] * 6
     mistakes = diagnosed(expected, baseline, candidate)
     assert mistakes.labels == (LabelScore("a", 6, 5, 2), LabelScore("b", 6, 3, 6))
-    assert mistakes.wrong_in_both == 1
 
 
 def test_repeats_are_all_counted():
@@ -135,7 +134,6 @@ def test_repeats_are_all_counted():
     mistakes = diagnosed(expected, (wrong, unknown), (expected, wrong))
     assert mistakes.baseline == {"right": 10, "malformed": 1, "wrong": 1}
     assert mistakes.candidate == {"right": 11, "wrong": 1}
-    assert mistakes.wrong_in_both == 0
 
 
 # --- knowledge -----------------------------------------------------------------------------------------------
