@@ -15,8 +15,8 @@ from pytest_ftgate.text import plural, printable
 
 _FIND_OUT = (
     "Nothing in the data or the answers explains it. Read the wrong answers (-v shows more). "
-    "Train once on a random half of the rows, and judge the candidate against that model as its "
-    "baseline: if the half is clearly worse, more rows help."
+    "Train once on a random half of the rows and give that model as baseline: if the candidate is "
+    "clearly better, more rows help."
 )
 _FEW = 4
 """A label has few training rows if the median label has more than so many times as many."""
