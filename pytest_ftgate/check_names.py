@@ -320,6 +320,14 @@ _TABLE = (
         "gain.",
     ),
     CheckName(
+        "answer_length",
+        "gain",
+        "warn",
+        "scored",
+        "The longer answer wins significantly more than half of the judged pairs, and the winner's "
+        "answers are longer significantly more often: length alone decides as well.",
+    ),
+    CheckName(
         "circular",
         "gain",
         "warn",

@@ -153,6 +153,8 @@ class ModelResult:
     n_retries: int | None = None
     # refused and filtered answers
     n_refused: int | None = None
+    # characters of an answer on average, where answers are judged
+    mean_length: float | None = None
     latency_p50_s: float | None = None
     latency_p95_s: float | None = None
     input_tokens: int | None = None

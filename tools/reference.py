@@ -726,6 +726,7 @@ _MODEL_FACTS = {
     "n_expected, n_scored, n_errors": "answers expected, scored, missing",
     "n_stored, n_retries, n_refused": "answers from the store, calls made again, and answers that "
     "were refused or filtered",
+    "mean_length": "characters of an answer on average; `null` where no answer is judged",
     "latency_p50_s, latency_p95_s, input_tokens, output_tokens, cost_usd": "measured; `null` where "
     "one answer lacks it",
 }

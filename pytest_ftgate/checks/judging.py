@@ -1,13 +1,18 @@
-"""The rules of raters: they should not be few, and the gain must hold with them as observations."""
+"""The rules of judged answers: raters should not be few, and length alone not decide."""
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.metrics import judged
-from pytest_ftgate.result import Check
-from pytest_ftgate.statistics import evidence
+from pytest_ftgate.result import Check, called
+from pytest_ftgate.runs import measure
+from pytest_ftgate.statistics import evidence, exact
 from pytest_ftgate.statistics.groups import MIN_GROUPS
 from pytest_ftgate.text import plural, show_percent
+
+_DECIMALS = 12
 
 
 def check_free(gate: Context) -> Iterator[Check]:
@@ -67,3 +72,36 @@ def check(gate: Context) -> Iterator[Check]:
         message += "some prefer the candidate and some the baseline"
     advice = "Let more people rate, about as many pairs each."
     yield Check("evidence", "inconclusive", message, **numbers, advice=advice)
+
+
+def check_length(gate: Context) -> Iterator[Check]:
+    """Warn of judgements that length alone would decide as well, by two sign tests.
+
+    The longer answer wins significantly more than half of the pairs that are decided, and that of
+    the model which wins most of them is significantly more often the longer one.
+    """
+    if not gate.deciding.judged:
+        return
+
+    baseline = gate.scored[gate.best]
+    candidate = gate.scored["candidate"]
+    changes = measure.gains(baseline, candidate, gate.deciding.name)
+    winners = np.sign(changes.round(_DECIMALS))
+    longer = np.sign(measure.lengths(candidate) - measure.lengths(baseline))
+    pairs = winners * longer
+    n = int(np.count_nonzero(pairs))
+    n_longer = int((pairs > 0).sum())
+    side = np.sign(winners[pairs != 0].sum())
+    n_of_winner = int((longer[pairs != 0] == side).sum())
+
+    level = evidence.level(gate.config.confidence)
+    for count in (n_longer, n_of_winner):
+        if not n or not evidence.is_sure(exact.share_p_value(count, n, 0.5), level):
+            return
+
+    winner = called("candidate") if side > 0 else called(gate.best)
+    message = f"the longer answer won {n_longer:,} of {plural(n, 'pair')}, and that of {winner} is "
+    message += f"longer in {n_of_winner:,}: length alone decides as well"
+    advice = "Read some pairs. Tell the judge that length does not count, or ask both models for "
+    advice += "answers of the same length."
+    yield Check("answer_length", "warning", message, n_longer, n, advice=advice)

@@ -79,6 +79,7 @@ RULES: tuple[Rule, ...] = (
     Rule("scored", gain.check, "accept"),
     Rule("scored", agreement.check, "accept"),
     Rule("scored", judging.check, "accept", "margin"),
+    Rule("scored", judging.check_length, "accept"),
     Rule("scored", ready.check, "ready", "margin"),
     Rule("scored", match.check, "accept", "max_drop"),
     Rule("scored", match.check_headroom, "ready", "max_drop"),

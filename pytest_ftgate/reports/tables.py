@@ -28,7 +28,7 @@ from pytest_ftgate.text import (
 
 UPPER, TOKENS = "upper", "tokens in/out"
 """Headings of the upper bounds and of the tokens, for which a terminal has no room."""
-RUN_COLUMNS = ("answered", "stored", "retries", "p50", "p95", TOKENS, "cost")
+RUN_COLUMNS = ("answered", "length", "stored", "retries", "p50", "p95", TOKENS, "cost")
 """Headings of the columns about a model's run, next to its scores."""
 _EMPTY = {"", "-", "unknown"}
 _NAME_WIDTH, _ANSWER_WIDTH = 40, 100
@@ -212,6 +212,7 @@ def _model(
         *values,
         gain,
         f"{show_count(model.n_scored)}/{show_count(model.n_expected)}",
+        "-" if model.mean_length is None else f"{model.mean_length:,.0f} chars",
         show_count(model.n_stored or None),
         show_count(model.n_retries or None),
         show_seconds(model.latency_p50_s),

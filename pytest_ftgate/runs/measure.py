@@ -196,7 +196,15 @@ def score_run(
 
     values = {name: scored.value for name, scored in scores.items()}
     facts = replace(measured.facts, value=values[deciding], metrics=values)
+    if metrics[deciding].judged:
+        facts = replace(facts, mean_length=float(lengths(measured).mean()))
     return replace(measured, facts=facts, scores=scores)
+
+
+def lengths(measured: Measured) -> Floats:
+    """Return the characters of the answer to each example, the mean over its repeats."""
+    texts = [[(answer or "").strip() for answer in repeat] for repeat in measured.answers]
+    return np.array([list(map(len, repeat)) for repeat in texts], dtype=float).mean(axis=0)
 
 
 def _located(error: MetricError, measured: Measured) -> MetricError:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 from gate_project import (
+    block,
     check,
     checks,
     ends,
@@ -542,3 +543,21 @@ def test_the_judge_is_stopped_by_max_cost_and_paid_for_apart(served: ServedJudge
     assert "--ftgate-max-cost" in check(gate, "models")["message"]
     assert 0 < served.n_asked("judge") < 110
     assert passed(served.gate())["candidate"]["cost_usd"] == 0
+
+
+# --- length --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["rubric", "preference"])
+def test_the_length_of_judged_answers_is_told(judged: PythonJudged, name: str) -> None:
+    gate = passed(judged.by(name=name))
+    warning = check(gate, "answer_length")
+    assert (warning["status"], warning["observed"], warning["required"]) == ("warning", 50, 50)
+    mentions(warning, "50 of 50 pairs", "candidate", "40")
+    lengths = [
+        sum(len(judged.answer_of(model, i)) for i in range(N)) / N for model in ("base", "ft")
+    ]
+    assert [gate[role]["mean_length"] for role in ("baseline", "candidate")] == lengths
+    (row,) = [line for line in block(gate) if line.startswith("candidate")]
+    assert f"{lengths[1]:.0f} chars" in row
+    assert judged.judge(metric="exact_match")["candidate"]["mean_length"] is None

@@ -21,7 +21,7 @@ CHANGED = """
     goal weak_baseline baseline_prompt formatting_gain prompt_leak recording_order rare_group_loss circular
     prompt_mismatch knowledge alternatives attempts base_changed untracked test_set_changed hypothesis
     leaked leaked_near conflicts near_duplicates test_near_duplicates group_overlap labels_in_common labels_missing
-    imbalance empty_outputs chat_format too_long retries few_raters
+    imbalance empty_outputs chat_format too_long retries few_raters answer_length
 """
 MESSAGES = Path(__file__).parents[2] / "messages/__snapshots__/test_messages/test_messages.md"
 
