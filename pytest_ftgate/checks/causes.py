@@ -13,11 +13,6 @@ from pytest_ftgate.result import RED, Diagnosis, LabelScore
 from pytest_ftgate.runs.mistakes import RIGHT, WRONG
 from pytest_ftgate.text import plural, printable
 
-_FIND_OUT = (
-    "Nothing in the data or the answers explains it. Read the wrong answers (-v shows more). "
-    "Train once on a random half of the rows and give that model as baseline: if the candidate is "
-    "clearly better, more rows help."
-)
 _FEW = 4
 """A label has few training rows if the median label has more than so many times as many."""
 _LEAST = 5
@@ -47,7 +42,7 @@ def _cures(gate: Context, role: str) -> Iterator[str | None]:
     if not gate.config.standard_of(role).drops:
         yield ready.headroom(gate, role).advice
     yield _scarce_label(gate)
-    yield _FIND_OUT
+    yield _find_out(gate)
 
 
 def _asked_otherwise(gate: Context) -> str | None:
@@ -117,6 +112,18 @@ def _scarce_label(gate: Context) -> str | None:
 def _wrong(score: LabelScore) -> int:
     """Return how many answers to examples of a label the candidate gets wrong."""
     return score.answers - (score.candidate or 0)
+
+
+def _find_out(gate: Context) -> str:
+    """Return how to find out whether more rows help, where no cause was seen."""
+    half = "a random half of the rows"
+    if gate.training.path is not None:
+        half = f"half of the rows (python -m pytest_ftgate split --half {gate.training.path})"
+    return (
+        "Nothing in the data or the answers explains it. Read the wrong answers (-v shows more). "
+        f"Train once on {half} and give that model as baseline: if the candidate is clearly "
+        "better, more rows help."
+    )
 
 
 def _diagnosis(gate: Context) -> Diagnosis:

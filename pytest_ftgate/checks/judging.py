@@ -6,7 +6,7 @@ import numpy as np
 
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.metrics import judged
-from pytest_ftgate.result import Check, called
+from pytest_ftgate.result import Check, opponent
 from pytest_ftgate.runs import measure
 from pytest_ftgate.statistics import evidence, exact
 from pytest_ftgate.statistics.groups import MIN_GROUPS
@@ -99,7 +99,7 @@ def check_length(gate: Context) -> Iterator[Check]:
         if not n or not evidence.is_sure(exact.share_p_value(count, n, 0.5), level):
             return
 
-    winner = called("candidate") if side > 0 else called(gate.best)
+    winner = "the candidate" if side > 0 else opponent(gate.best)
     message = f"the longer answer won {n_longer:,} of {plural(n, 'pair')}, and that of {winner} is "
     message += f"longer in {n_of_winner:,}: length alone decides as well"
     advice = "Read some pairs. Tell the judge that length does not count, or ask both models for "

@@ -48,7 +48,7 @@ def test_each_failed_free_check_prints_its_own_cure_once(
 # --- a gain that is too small: the first cause that holds, in their order -----------------------------------
 
 
-FIND_OUT = ("explains it", "half", "-v")
+FIND_OUT = ("explains it", "split --half train.jsonl", "-v")
 MALFORMED = ("30 of 34", "malformed", "pattern", "a label alone")
 BY_CHANCE = ("own answers dealt", "ids", "recorded:ft.jsonl")
 CONSTANT = ("always answering 'refund'", "ids", "recorded:ft.jsonl")

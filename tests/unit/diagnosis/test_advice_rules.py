@@ -23,6 +23,7 @@ def cure(*checks: Check, rows: Any = (), **diagnosis: Any) -> str:
     gate: Any = SimpleNamespace(
         checks=checks,
         facts={"diagnosis": Diagnosis(**{"baseline": {}, "candidate": {"right": 9}, **diagnosis})},
+        training=SimpleNamespace(path=None),
         audit=SimpleNamespace(labels=SimpleNamespace(counts=dict(rows))),
         config=SimpleNamespace(standard_of=lambda role: standard),
         deciding=metric,
