@@ -100,9 +100,14 @@ def _with_right_answers(
         return scored
 
     if scored.statistic is not None:
-        # repeats are pooled, so that an example counts as right in all of them
-        rows = np.flatnonzero(right.any(axis=0))
-        return replace(scored, statistic=scored.statistic.with_right_answers(rows))
+        # all answers as they are read, so that right ones can stand among them
+        repeats = []
+        for flags, repeat in zip(right, answers, strict=True):
+            texts = list(metric.answers_read(repeat))
+            for row in np.flatnonzero(flags).tolist():
+                texts[row] = metric.right_answer(expected[row])
+            repeats.append(texts)
+        return replace(scored, statistic=metric.bare().score(expected, repeats).statistic)
 
     scores = []
     for repeat in answers:

@@ -577,6 +577,28 @@ def test_malformed_answers_of_a_champion_are_right(
     mentions(finding, "counted as right")
 
 
+FIELDS = {"name": "field_f1", "average": "micro"}
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "exact_match", FIELDS])
+def test_a_malformed_answer_is_right_in_its_own_repeat(project: Project, metric: Any) -> None:
+    """A champion is malformed on 39 of 240 examples, and in the other repeat wrong or right."""
+
+    def written(name: str) -> str:
+        return json.dumps({"label": name}) if metric is FIELDS else name
+
+    project.test_set(240, expected=lambda i: written(label(i)))
+    for name in ("base.jsonl", "ft.jsonl"):
+        lost = 39 if name == "base.jsonl" else 0
+        malformed_first = {"output": lambda i, n=lost: "" if i < n else written(label(i))}
+        wrong_next = {"output": lambda i, n=lost: written(label(i + (i < n)))}
+        project.predictions(name, 240, latency_s=1 + lost, repeat=0, **malformed_first)
+        project.predictions(name, 240, latency_s=1 + lost, repeat=1, add=True, **wrong_next)
+    keys = {"margin": ..., "max_drop": 0.05, "faster_by": 2, "repeats": 2}
+    gate = passed(project.judge(metric=metric, **keys))
+    assert check(gate, "formatting_gain")["observed"] == pytest.approx(39 / 480)
+
+
 @pytest.mark.parametrize(
     ("reason", "tokens"), [("length", None), ("MAX_TOKENS", None), (None, 500), ("stop", 500)]
 )
