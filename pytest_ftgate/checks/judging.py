@@ -13,6 +13,10 @@ from pytest_ftgate.statistics.groups import MIN_GROUPS
 from pytest_ftgate.text import plural, show_percent
 
 _DECIMALS = 12
+_MORE_RATERS = (
+    f"Let at least {MIN_GROUPS} people rate about as many pairs each, and name them in the column "
+    "rater."
+)
 
 
 def check_free(gate: Context) -> Iterator[Check]:
@@ -30,11 +34,7 @@ def check_free(gate: Context) -> Iterator[Check]:
         confidence = show_percent(gate.config.confidence)
         message += f"; even if all agree, p is {people.least_p_value:.2g}, so that the gain can "
         message += f"never be significant at {confidence}"
-    advice = (
-        f"Let at least {MIN_GROUPS} people rate about as many pairs each, "
-        "and name them in the column rater."
-    )
-    yield Check("few_raters", "warning", message, n_raters, MIN_GROUPS, people.source, advice)
+    yield Check("few_raters", "warning", message, n_raters, MIN_GROUPS, people.source, _MORE_RATERS)
 
 
 def _never_significant(gate: Context, ratings: judged.Ratings) -> bool:
@@ -66,11 +66,12 @@ def check(gate: Context) -> Iterator[Check]:
         return
 
     message = f"{raters} the gain could be chance (p = {p_value:.2g}, sign flips): "
+    advice = "Let more people rate, about as many pairs each."
     if _never_significant(gate, ratings):
         message += "so few could not show one if all agreed"
+        advice = _MORE_RATERS
     else:
         message += "some prefer the candidate and some the baseline"
-    advice = "Let more people rate, about as many pairs each."
     yield Check("evidence", "inconclusive", message, **numbers, advice=advice)
 
 
