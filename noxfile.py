@@ -115,7 +115,7 @@ def tests(session: nox.Session) -> None:
 def simulations(session: nox.Session) -> None:
     """Measure how often the statistical methods are wrong."""
     install(session, group="test")
-    session.run("python", "-m", "pytest", "-q", "-n", "auto", "-m", "simulation", "tests/unit")
+    session.run("python", "-m", "pytest", "-q", "-n", "auto", "-m", "simulation", "tests")
 
 
 @nox.session(default=False)

@@ -28,7 +28,6 @@ from pytest_ftgate.config import load_gate_file, resolve_gate
 from pytest_ftgate.config.gate_file import FileKeys
 from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.statistics import chances, fewest_examples
-from pytest_ftgate.statistics.planning import needed_right_wrong
 
 STEP_BY_STEP = {"tutorial.md"}
 BLOCKS = [block for page in PAGES if name_of(page) not in STEP_BY_STEP for block in blocks(page)]
@@ -226,44 +225,54 @@ def test_commands_are_known(block: Block, project: Project) -> None:
 # --- outputs -------------------------------------------------------------------------------------------------
 
 
-def test_the_tables_of_examples_are_right() -> None:
-    """Each gain passes with 80 % power, and a tenth of a point less does not; the other table is the planner's."""
-    gains, sizes = (
-        re.findall(r"^\|([\d,]+)(?: points)?\|(.*)\|$", section, flags=re.MULTILINE)
-        for section in (DOCS / "plan.md").read_text("utf-8").partition("The other way round")[::2]
-    )
-    options: dict[str, Any] = {"margin": 0.05, "evidence": "significant"}
-    for n, row in gains:
+def power(n: int, gain: float, broken: float, **standard: Any) -> float:
+    """Return how likely a gate passes, as --ftgate-plan prints it."""
+    asked = {"margin": 0.05, "confidence": 0.95, "evidence": "significant"} | standard
+    return chances(n, gain=gain, disagreement=gain + 2 * broken, **asked).passed
+
+
+def examples_tables() -> list[list[tuple[str, str]]]:
+    """Return the rows of both tables of numbers of examples: the first cell, and the others."""
+    sections = (DOCS / "plan.md").read_text("utf-8").partition("The other way round")[::2]
+    pattern = r"^\|([\d,]+)(?: points)?\|(.*)\|$"
+    return [re.findall(pattern, section, flags=re.MULTILINE) for section in sections]
+
+
+def test_a_gain_in_the_table_is_the_smallest_shown() -> None:
+    """It passes with 80 % power, and a tenth of a point less does not."""
+    rows = examples_tables()[0]
+    for n, row in rows:
         designs = ((0.0, 0.95), (0.03, 0.95), (0.05, 0.95), (0.03, 0.9))
         for (broken, confidence), cell in zip(designs, row.split("|"), strict=True):
-            share = float(cell) / 100
-            low, enough = (
-                chances(
-                    int(n),
-                    gain=gain,
-                    disagreement=gain + 2 * broken,
-                    confidence=confidence,
-                    **options,
-                ).passed
-                for gain in (share - 0.001, share)
-            )
-            assert low < 0.8 <= enough, (n, cell)
-    for gain, row in sizes:
-        designs = ((0, 0.0), (5, 0.0), (5, 0.05))
-        needed = [
-            needed_right_wrong(10 * (int(gain) + lost), 10 * lost, 1000, above, 0.95)
-            for lost, above in designs
-        ]
-        assert ["never" if size is None else f"{size:,}" for size in needed] == row.split("|")
-    assert (len(gains), len(sizes)) == (5, 6)
+            gain = float(cell) / 100
+            less = power(int(n), gain - 0.001, broken, confidence=confidence)
+            assert less < 0.8 <= power(int(n), gain, broken, confidence=confidence), (n, cell)
+
+    assert len(rows) == 5
     options = {"confidence": 0.95, "proven": True, "exact": True}
-    assert [fewest_examples(drop, **options) for drop in (0.05, 0.03, 0.02, 0.01, 0.1)] == [
-        59,
-        99,
-        149,
-        299,
-        29,
-    ]
+    drops = [fewest_examples(drop, **options) for drop in (0.05, 0.03, 0.02, 0.01, 0.1)]
+    assert drops == [59, 99, 149, 299, 29]
+
+
+@pytest.mark.simulation
+def test_a_size_in_the_table_is_the_smallest_enough() -> None:
+    """So many examples have 80 % power, and one less has not."""
+    any_gain: dict[str, Any] = {"margin": 0.0}
+    proven: dict[str, Any] = {"margin": 0.05, "evidence": "proven"}
+    rows = examples_tables()[1]
+    for points, row in rows:
+        gain = int(points) / 100
+        kinds = ((0.0, any_gain), (0.05, any_gain), (0.05, proven))
+        for (broken, standard), cell in zip(kinds, row.split("|"), strict=True):
+            if gain <= standard["margin"]:
+                assert cell == "never"
+                continue
+
+            size = int(cell.replace(",", ""))
+            fewer = power(size - 1, gain, broken, **standard)
+            assert fewer < 0.8 <= power(size, gain, broken, **standard), (points, cell)
+
+    assert len(rows) == 6
 
 
 def ratings_block(block: Block, project: Project) -> None:

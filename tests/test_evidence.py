@@ -14,7 +14,7 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 SOURCE = (ROOT / "benchmarks" / "evidence.py").read_text(encoding="utf-8")
-OPTIONS = re.findall(r"^    --(?!quick|repeated)(\w+) ", SOURCE, flags=re.MULTILINE)
+OPTIONS = re.findall(r"^    --(?!quick)(\w+) ", SOURCE, flags=re.MULTILINE)
 PROGRAMS = [
     ("evidence",),
     *(("evidence", f"--{option}") for option in OPTIONS),
