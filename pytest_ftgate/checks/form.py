@@ -152,9 +152,16 @@ def _cure(gate: Context, role: str, malformed: Sequence[Completion | None]) -> s
     # answers do not tell whether their form is what the fine-tune is for
     cures.append("or, if the form is what you train, write goal: format")
     advice = ", ".join(cures)
-    if any(completion is not None and completion.finish == "cut_off" for completion in malformed):
+    if any(map(_is_at_limit, malformed)):
         advice = f"raise the length limit of {baseline} ({gate.asked(role).source}), {advice}"
     return f"{advice[0].upper()}{advice[1:]}."
+
+
+def _is_at_limit(completion: Completion | None) -> bool:
+    # an ending that nobody knows may have another reason
+    if completion is None or completion.finish_reason is not None:
+        return False
+    return completion.finish == "cut_off"
 
 
 def check_free(gate: Context) -> Iterator[Check]:

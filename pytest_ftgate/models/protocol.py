@@ -79,6 +79,7 @@ _WITHHELD = (
     ("filtered", re.compile("filter|safety|blocked|prohibited|guardrail")),
 )
 _FAILED = re.compile("error|abort|cancel|fail|timeout|timedout|insufficient")
+_LIMITED = re.compile("length|max|limit|exceeded|cutoff|truncat|incomplete")
 
 COUNTS = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens")
 """The token counts of a :class:`Completion`."""
@@ -99,6 +100,7 @@ class Completion:
     cache_write_tokens: int | None = None
     reasoning: str | None = None  # what the model wrote before its answer, or beside its tool calls
     original: str | None = None  # the text as it came, where reasoning was taken off its front
+    finish_reason: str | None = None  # the endpoint's word for its end, if nobody knows that word
 
 
 def finish_of(reason: object) -> str:
@@ -106,14 +108,23 @@ def finish_of(reason: object) -> str:
 
     Under any other word that is not usual for a whole answer it is cut off.
     """
-    word = re.sub(r"[\W_]", "", str(reason)).lower()
-
+    word = _letters(reason)
     if _WHOLE.fullmatch(word):
         return "stop"
     for finish, words in (*_WITHHELD, ("failed", _FAILED)):
         if words.search(word):
             return finish
     return "cut_off"
+
+
+def unknown_reason(reason: object) -> str | None:
+    """Return the word for how an answer ended, if it is cut off because nobody knows the word."""
+    is_known = finish_of(reason) != "cut_off" or _LIMITED.search(_letters(reason))
+    return None if is_known else str(reason)
+
+
+def _letters(reason: object) -> str:
+    return re.sub(r"[\W_]", "", str(reason)).lower()
 
 
 class Prediction(NamedTuple):

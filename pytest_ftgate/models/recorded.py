@@ -354,11 +354,14 @@ def _completion(
     tokens: dict[str, Any] = {}
     for name, count in counts.items():
         tokens[name.removeprefix("usage.")] = count
+    reason = protocol.unknown_reason(row.get("finish_reason"))
+    finish = facts.get("finish") or protocol.finish_of(row.get("finish_reason"))
     return protocol.Completion(
         output,
         latency_s=facts.get("latency_s"),
         reasoning=facts.get("reasoning"),
-        finish=facts.get("finish") or protocol.finish_of(row.get("finish_reason")),
+        finish=finish,
+        finish_reason=excerpt(reason) if reason is not None and finish == "cut_off" else None,
         **tokens,
     )
 

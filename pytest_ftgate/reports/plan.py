@@ -197,6 +197,8 @@ def _answer(model: Asked, number: int, *, full: bool) -> Iterator[Line]:
     words = [model.role]
     if completion.finish in _FINISHES:
         words.append(_FINISHES[completion.finish])
+    if completion.finish_reason is not None:
+        words.append(f"unknown finish_reason '{completion.finish_reason}'")
     colour = ""
     if model.scored is not None:
         value = float(rightness(model.scored)[number])

@@ -137,6 +137,7 @@ def _rows(run: Run) -> Iterator[dict[str, Any]]:
                 "output": output,
                 "reasoning": reasoning,
                 "finish": None if completion.finish == "stop" else completion.finish,
+                "finish_reason": completion.finish_reason,
                 "usage": _known(counts) or None,
                 "latency_s": prediction.latency_s,
                 "busy_s": prediction.busy_s,

@@ -126,8 +126,10 @@ def _checked(answer: object) -> Completion | ModelError:
 def _flaw(answer: Completion) -> str | None:
     if not isinstance(answer.text, str):
         return f"text is of type {type(answer.text).__name__}, not str"
-    if not isinstance(answer.reasoning, str | None):
-        return f"reasoning is of type {type(answer.reasoning).__name__}, not str"
+    for name in ("reasoning", "finish_reason"):
+        value = getattr(answer, name)
+        if not isinstance(value, str | None):
+            return f"{name} is of type {type(value).__name__}, not str"
     if answer.finish not in FINISHES:
         return f"finish is {answer.finish!r}, not one of {', '.join(FINISHES)}"
 

@@ -351,5 +351,8 @@ def shown_answer(completion: Completion | None) -> str:
     text = completion.text.strip() or "(empty)"
     if completion.finish in _NO_ANSWER:
         # else a right answer seems to be called wrong
-        return f"({completion.finish.replace('_', ' ')}) {text}"
+        finish = completion.finish.replace("_", " ")
+        if completion.finish_reason is not None:
+            finish += f": unknown finish_reason '{completion.finish_reason}'"
+        return f"({finish}) {text}"
     return text

@@ -6,16 +6,18 @@ Compatible servers differ.
 import json
 import re
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
+from os import environ
 from socket import gaierror
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+from urllib.request import proxy_bypass
 
 from pytest_ftgate import clock, errors
 from pytest_ftgate.data.messages import calls_text
 from pytest_ftgate.data.strict_json import object_of
-from pytest_ftgate.models.protocol import Completion, finish_of, is_count
+from pytest_ftgate.models.protocol import Completion, finish_of, is_count, unknown_reason
 from pytest_ftgate.secrets import redacted
 from pytest_ftgate.text import excerpt
 
@@ -116,6 +118,8 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
         advice = (
             "check that base_url is an OpenAI-compatible API, and that the model is a chat model"
         )
+        if "choices" in data:
+            advice = "look for the reason in the server's log, and lower concurrency if it is busy"
         problem = "the endpoint's answer is not a chat completion"
         # An overloaded server may give no choice once, but content of another kind stays.
         has_message = isinstance(message, Mapping)
@@ -131,6 +135,9 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
         raise endpoint.error(problem, retryable=True, answer=choice["finish_reason"])
 
     answer = _completion(object_of(message), *content, finish, object_of(data.get("usage")))
+    reason = unknown_reason(choice.get("finish_reason"))
+    if reason is not None and answer.finish == "cut_off":
+        answer = replace(answer, finish_reason=endpoint.quoted(reason, 80))
     if _holds_key(answer, endpoint):
         problem = f"the endpoint repeats the key in {endpoint.key_env} in its answer"
         advice = (
@@ -283,14 +290,33 @@ def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) ->
     message = "the endpoint dropped the connection"
     if is_unconnected:
         message = "cannot connect to the endpoint"
+    advice = "check base_url, and that the server is running"
+    proxy = _proxy(endpoint)
+    if proxy is not None:
+        message += f" through the proxy of {proxy}"
+        advice = "check that the proxy is running, or name the endpoint's host in NO_PROXY"
     return endpoint.error(
         message,
         answer=f"{name}: {str(root) or 'the connection was closed'}",
         retryable=True,
         kind="unreachable",
         unpaid=is_unconnected,
-        cure="check base_url, and that the server is running",
+        cure=advice,
     )
+
+
+def _proxy(endpoint: Endpoint) -> str | None:
+    """Return the variable that sends calls through a proxy, and its value without credentials."""
+    if proxy_bypass(endpoint.host):
+        return None
+
+    scheme = urlsplit(endpoint.base_url).scheme
+    for name in (f"{scheme}_proxy", "all_proxy"):
+        for variable in (name, name.upper()):
+            address = environ.get(variable, "").rpartition("@")[2]
+            if address:
+                return f"{variable} ({endpoint.quoted(address, 80)})"
+    return None
 
 
 def root_cause(error: BaseException) -> BaseException:

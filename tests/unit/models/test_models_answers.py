@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loopback import LoopbackServer, Reply, error
 
+from pytest_ftgate.data.strict_json import object_of
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion
 from pytest_ftgate.models.openai_api.endpoint import (
@@ -116,6 +117,23 @@ def test_only_an_ending_that_is_known_as_whole_is_one(reason, finish):
     assert finish_of(reason) == finish
 
 
+UNKNOWN = [
+    "RECITATION",
+    "user_stopped",
+    "malformed_function_call",
+    "not_finished",
+    "other",
+    "in_progress",
+    "2",
+]
+
+
+@pytest.mark.parametrize("reason", ENDINGS["cut_off"].split())
+def test_only_the_word_of_an_unknown_ending_is_kept(reason):
+    quoted = reason if reason in {*UNKNOWN, "FINISH_REASON_UNSPECIFIED"} else None
+    assert read_answer(body("hi", reason), HERE).finish_reason == quoted
+
+
 @pytest.mark.parametrize("content", ["hi", "", None])
 def test_an_answer_that_ends_in_an_error_is_a_failed_call(content):
     with pytest.raises(ModelError, match="ended the answer with an error") as caught:
@@ -178,6 +196,8 @@ def test_a_body_that_is_no_chat_completion(data):
     with pytest.raises(ModelError, match=r"127.0.0.1:8000: .*not a chat completion") as caught:
         read_answer(data, HERE)
     assert caught.value.evidence.startswith(json.dumps(data)[:50])
+    # a server that knows of choices is none of another kind
+    assert ("base_url" in caught.value.cure) == ("choices" not in object_of(data))
     # content of another kind stays, while a server may give no choice only once
     is_final = isinstance(data, dict) and '"content"' in json.dumps(data)
     assert caught.value.retryable is not is_final

@@ -191,6 +191,29 @@ def test_a_refused_connection(ask, build, backend):
     assert (caught.value.retryable, caught.value.unpaid) == (True, True)
 
 
+PROXIES = [
+    ("HTTP_PROXY", "http://ana:pw@{}", "", "HTTP_PROXY ({})"),
+    ("all_proxy", "http://{}", "", "all_proxy (http://{})"),
+    ("HTTPS_PROXY", "http://{}", "", None),
+    ("HTTP_PROXY", "http://{}", "127.0.0.1", None),
+]
+
+
+@pytest.mark.parametrize(("variable", "value", "without", "words"), PROXIES)
+def test_a_dead_proxy_is_named(ask, build, monkeypatch, backend, variable, value, without, words):
+    with LoopbackServer() as gone, LoopbackServer() as endpoint:
+        proxy = f"127.0.0.1:{gone.port}"
+        url = endpoint.url
+    monkeypatch.setenv(variable, value.format(proxy))
+    monkeypatch.setenv("NO_PROXY", without)
+    with pytest.raises(ModelError) as caught:
+        ask(build(base_url=url))
+    assert (words is not None) == ("NO_PROXY" in caught.value.cure)
+    assert (words or "the endpoint").format(proxy) in caught.value.what
+    assert "ana" not in str(caught.value)
+    assert caught.value.unpaid
+
+
 def test_no_answer_in_time(failing, server, backend):
     found = failing(Reply(hang=True), timeout_s=0.05)
     assert (str(found.where), "0.05 s" in found.what) == (f"127.0.0.1:{server.port}", True)
