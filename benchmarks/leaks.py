@@ -2,18 +2,25 @@
 
 60 test rows of each data set are planted into its training set in one form after another; then the
 whole training set is written in one form, with 60 test rows in it. "long" counts those of the 60
-rows with at least eight words, or twelve characters. The column "clean" counts the reported test
-rows that were not planted; with no row planted it is that of "none".
+rows with at least eight words, or twelve characters. The last two columns are the two errors: the
+planted rows that are missed, and the reported test rows that were not planted.
+
+The rows of ``--data numbers`` are made up, and differ in numbers that tell outputs apart, as in
+tables, readings, dates and word problems; no row is a copy, so that each that is reported with
+nothing planted is an error, too. "rare" has 2 % of one label.
 
 Five data sets are of installed packages: chat messages (``pip install chitchat-dataset``), Python's
 standard library, and texts of user interfaces in Japanese, Hindi and German (``pip install
 django``). Four are downloaded: labels of bank questions (Banking77) and of voice commands
 (CLINC150), code (codealpaca) and Japanese questions (JCommonsenseQA).
 
-Run it with installed packages, with the files of a folder, or with downloads::
+Run it with installed packages, with the files of a folder, or with downloads; ``--quick`` takes
+less than a minute, and has smaller sets of made up rows::
 
     python benchmarks/leaks.py
+    python benchmarks/leaks.py --quick
     python benchmarks/leaks.py --data Banking77 CLINC150
+    python benchmarks/leaks.py --data numbers --form verbatim ticket ChatML
     python benchmarks/leaks.py --data Banking77 --folder FOLDER
     python benchmarks/leaks.py --data chat --form JSON --show    # what was missed
 """
@@ -23,6 +30,7 @@ from __future__ import annotations
 import argparse
 import ast
 import csv
+import datetime
 import gettext
 import html
 import importlib
@@ -303,10 +311,12 @@ WHOLE = [
     *("number", "speaker"),
 ]
 """Forms in which a whole training set may be written."""
+QUICK = ["verbatim", "ticket", "ChatML"]
+"""Forms of the quick run."""
 INSTALLED = ["chat", "Python", "Japanese UI", "Hindi UI", "German UI"]
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -314,51 +324,97 @@ def main() -> None:
         "--folder", type=Path, help="where the files are; otherwise they are downloaded"
     )
     parser.add_argument("--form", nargs="+", default=list(FORMS))
-    parser.add_argument("--data", nargs="+", default=INSTALLED)
+    parser.add_argument(
+        "--data", nargs="+", default=INSTALLED, help="data sets; numbers: all made up ones"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="made up rows, 300 to train on, in three forms"
+    )
     parser.add_argument(
         "--show",
         action="store_true",
         help="print what was missed, and clean rows that were reported",
     )
-    options = parser.parse_args()
-    print(f"{'':<14}{'form':<30}{'leaked':>8}{'or near':>9}{'clean':>7}")
-    for name in options.data:
-        measure(name, *DATA[name](options.folder), options.form, show=options.show)
+    options = parser.parse_args(arguments)
+    names = options.data
+    if (options.quick and names == INSTALLED) or names == ["numbers"]:
+        names = list(MADE_UP)
+    forms = QUICK if options.quick else options.form
+
+    print(f"{'':<32}{'form':<30}{'leaked':>8}{'or near':>9}{'missed':>8}{'clean':>7}")
+    errors = Errors()
+    for name in names:
+        training, test = DATA[name](options.folder)
+        if options.quick:
+            training, test = training[:300], test[:100]
+        errors += measure(name, training, test, forms, show=options.show)
+    print(f"{'planted rows that are missed':<62}{errors.missed:>9,} of {errors.planted:,}")
+    print(f"{'clean rows that are reported':<62}{errors.reported:>9,} of {errors.clean:,}")
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Count both errors: planted rows that are missed, and clean rows that are reported."""
+
+    planted: int = 0
+    missed: int = 0
+    clean: int = 0
+    reported: int = 0
+
+    def __add__(self, other: Errors) -> Errors:
+        return Errors(
+            planted=self.planted + other.planted,
+            missed=self.missed + other.missed,
+            clean=self.clean + other.clean,
+            reported=self.reported + other.reported,
+        )
 
 
 def measure(
     name: str, training: list[Row], test: list[Row], forms: Sequence[str], *, show: bool
-) -> None:
+) -> Errors:
     """Print how many of the planted rows are found in each form, and how many others are reported.
 
-    Rows that are reported if these are planted verbatim, or if nothing is, do not count as others.
+    Rows that are reported if these are planted verbatim, or if nothing is, do not count as others,
+    unless they are made up: then none of them is a copy.
     """
     test = list({normalized_input(row[0]): row for row in reversed(test)}.values())[::-1]
     leaked, near = reported(training, test)
     dirty = leaked | near
-    print(f"{name:<14}{f'none of {len(test):,}':<30}{len(leaked):>8}{len(dirty):>9}", flush=True)
+    errors = Errors()
+    clean: str | int = ""
+    if name in MADE_UP:
+        clean = len(dirty)
+        errors = Errors(clean=len(test), reported=len(dirty))
+    counts = f"{len(leaked):>8}{len(dirty):>9}{'':>8}{clean:>7}"
+    print(f"{name:<32}{f'none of {len(test):,}':<30}{counts}", flush=True)
 
     trained = {normalized_input(text) for text, _ in training}
     rows = []
     for index, (text, _) in enumerate(test):
-        if index not in dirty and normalized_input(text) not in trained:
+        if normalized_input(text) not in trained and (name in MADE_UP or index not in dirty):
             rows.append(index)
     planted = sorted(random.Random(1).sample(rows, min(PLANTED, len(rows))))
     count = sum(is_long(test[index][0]) for index in planted)
-    print(f"{name:<14}{f'planted: {len(planted)}, long: {count}':<30}", flush=True)
+    print(f"{name:<32}{f'planted: {len(planted)}, long: {count}':<30}", flush=True)
 
     copies = [test[index] for index in planted]
-    leaked, near = reported([*training, *copies], test)
-    planting = Planting(name, test, planted, dirty | leaked | near, show)
+    if name in MADE_UP:
+        dirty = set()
+    else:
+        leaked, near = reported([*training, *copies], test)
+        dirty |= leaked | near
+    planting = Planting(name, test, planted, dirty, show)
     for form in forms:
         rng = random.Random(form)
         rows_of_form = [FORMS[form](*row, rng, training) for row in copies]
-        planting.print_found(form, [*training, *rows_of_form])
+        errors += planting.print_found(form, [*training, *rows_of_form])
     for form in WHOLE:
         if form in forms:
             rng = random.Random(form)
             rows_of_form = [FORMS[form](*row, rng, training) for row in (*training, *copies)]
-            planting.print_found(f"whole set: {form}", rows_of_form)
+            errors += planting.print_found(f"whole set: {form}", rows_of_form)
+    return errors
 
 
 def is_long(text: str) -> bool:
@@ -381,7 +437,7 @@ class Planting:
     reported_before: AbstractSet[int]
     show: bool
 
-    def print_found(self, form: str, training: Sequence[Any]) -> None:
+    def print_found(self, form: str, training: Sequence[Any]) -> Errors:
         """Print how many planted rows are found in a training set, and how many other rows."""
         leaked, near = reported(training, self.test)
         planted = set(self.planted)
@@ -389,13 +445,19 @@ class Planting:
         clean = (leaked | near) - planted - self.reported_before
 
         n_found = len(planted) - len(missed)
-        counts = f"{len(leaked & planted):>8}{n_found:>9}{len(clean):>7}"
-        print(f"{self.name:<14}{form:<30}{counts}", flush=True)
+        counts = f"{len(leaked & planted):>8}{n_found:>9}{len(missed):>8}{len(clean):>7}"
+        print(f"{self.name:<32}{form:<30}{counts}", flush=True)
         if self.show:
             for index in sorted(missed):
                 print("    missed", self.test[index])
             for index in sorted(clean):
                 print("    clean ", self.test[index])
+        return Errors(
+            planted=len(planted),
+            missed=len(missed),
+            clean=len(self.test) - len(planted | self.reported_before),
+            reported=len(clean),
+        )
 
 
 def reported(training: Sequence[Any], test: Sequence[Row]) -> tuple[set[int], set[int]]:
@@ -507,6 +569,109 @@ def interface(language: str) -> Callable[[Path | None], Iterator[list[Row]]]:
     return rows
 
 
+# --- rows that differ in numbers, which tell their outputs apart ----------------------------------
+
+SITES = ("north", "south", "east", "west")
+SECTORS = ["Private"] * 7 + ["Local-gov", "State-gov", "Self-emp-not-inc"]
+EDUCATIONS = [("HS-grad", 9), ("Some-college", 10), ("Bachelors", 13), ("Masters", 14)]
+MARRIED = [
+    ("Married-civ-spouse", "Husband"),
+    ("Never-married", "Own-child"),
+    ("Divorced", "Unmarried"),
+]
+JOBS = ["Prof-specialty", "Craft-repair", "Exec-managerial", "Adm-clerical", "Sales"]
+
+
+def reading(rng: random.Random) -> str:
+    return f"{rng.uniform(10, 99):.2f}"
+
+
+def calendar_date(rng: random.Random) -> datetime.date:
+    return datetime.date(2000, 1, 1) + datetime.timedelta(days=rng.randrange(9_000))
+
+
+def table(rng: random.Random, *, form: str) -> str:
+    names = (
+        "radius",
+        "texture",
+        "perimeter",
+        "area",
+        "smoothness",
+        "symmetry",
+        "points",
+        "concavity",
+    )
+    cells = [form.format(name=name, value=reading(rng)) for name in names]
+    return ", ".join(cells)
+
+
+def adult(rng: random.Random, *, form: str) -> str:
+    """Return a row with the columns of the UCI data set Adult."""
+    education, years = rng.choice(EDUCATIONS)
+    status, relationship = rng.choice(MARRIED)
+    cells: dict[str, object] = {
+        "age": rng.randint(17, 80),
+        "workclass": rng.choice(SECTORS),
+        "fnlwgt": rng.randint(20_000, 400_000),
+        "education": education,
+        "education-num": years,
+        "marital-status": status,
+        "occupation": rng.choice(JOBS),
+        "relationship": relationship,
+        "race": rng.choice(["White"] * 9 + ["Black"]),
+        "sex": rng.choice(["Male", "Female"]),
+        "capital-gain": rng.choice([0] * 9 + [rng.randint(100, 9_999)]),
+        "capital-loss": rng.choice([0] * 19 + [1_902]),
+        "hours-per-week": rng.choice([40, 40, rng.randint(20, 70)]),
+        "native-country": rng.choice(["United-States"] * 9 + ["Mexico"]),
+    }
+    return ", ".join(form.format(name=name, value=value) for name, value in cells.items())
+
+
+NUMERIC: dict[str, Callable[[random.Random], str]] = {
+    "table as text": lambda rng: table(rng, form="{name}: {value}"),
+    "CSV": lambda rng: table(rng, form="{value}"),
+    "small whole numbers": lambda rng: ", ".join(
+        f"{name}: {rng.randint(1, 10)}" for name in "abcdefghi"
+    ),
+    "sensor": lambda rng: (
+        f"Sensor reading at pump {rng.randint(1, 40)}: pressure {reading(rng)} bar, "
+        f"temperature {reading(rng)} C"
+    ),
+    "SKU": lambda rng: f"To which shelf does the article SKU-{rng.randrange(10**6):06} belong?",
+    "date": lambda rng: f"Is {calendar_date(rng)} a day on which the shop is open?",
+    "weekday": lambda rng: f"Which weekday was {calendar_date(rng):%d %B %Y} in this calendar?",
+    "image": lambda rng: (
+        f"What is shown in this image? https://img.example/{rng.randrange(10**8)}.png"
+    ),
+    "word problem": lambda rng: (
+        f"Tom has {rng.randint(2, 99)} apples and buys {rng.randint(2, 99)} more at "
+        f"{rng.randint(2, 99)} cents each. How many does he have now?"
+    ),
+    "signed": lambda rng: (
+        f"profit and loss of the desk today in millions: {rng.choice('+-')}{rng.randint(1, 999)}"
+    ),
+    "price": lambda rng: (
+        f"The list price of this item in the {rng.choice(SITES)} is ${reading(rng)}"
+    ),
+    "words and numbers": lambda rng: adult(rng, form="{name}: {value}"),
+    "words and numbers as CSV": lambda rng: adult(rng, form="{value}"),
+}
+
+
+def numeric(kind: str, rare: float) -> Callable[[Path | None], Iterator[list[Row]]]:
+    """Return 800 training rows and 150 test rows of a kind, none of which is a copy of another."""
+
+    def rows(_folder: Path | None) -> Iterator[list[Row]]:
+        rng = random.Random(kind)
+        inputs = dict.fromkeys(NUMERIC[kind](rng) for _ in range(1_500))
+        pairs = [(text, "yes" if rng.random() < rare else "no") for text in list(inputs)[:950]]
+        yield pairs[:800]
+        yield pairs[800:]
+
+    return rows
+
+
 DATA: dict[str, Callable[[Path | None], Iterator[list[Row]]]] = {
     "chat": chat_messages,
     "Python": library,
@@ -519,6 +684,11 @@ DATA: dict[str, Callable[[Path | None], Iterator[list[Row]]]] = {
     "code": code,
     "Japanese": japanese,
 }
+MADE_UP: dict[str, Callable[[Path | None], Iterator[list[Row]]]] = {}
+for kind in NUMERIC:
+    MADE_UP[kind] = numeric(kind, 0.4)
+    MADE_UP[f"{kind}, rare"] = numeric(kind, 0.02)
+DATA |= MADE_UP
 
 if __name__ == "__main__":
     main()

@@ -4,10 +4,11 @@ import html
 import json
 import random
 from collections import Counter
-from datetime import date, timedelta
+from runpy import run_path
 from urllib.parse import quote, quote_plus
 
 import pytest
+from doc_pages import ROOT
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -679,84 +680,23 @@ def test_a_word_that_thousands_share_does_not_stop_the_search():
 
 # --- numbers that tell outputs apart --------------------------------------------------------------
 
-SITES = ("north", "south", "east", "west")
-EDUCATIONS = ("Bachelors", "Masters", "HS grad", "Some college", "Doctorate", "11th", "9th")
-JOBS = ("sales", "tech support", "farming", "craft repair", "exec managerial", "clerical")
+BENCHMARK = run_path(str(ROOT / "benchmarks" / "leaks.py"))
 
 
-def reading(rng, low=10, high=99):
-    return f"{rng.uniform(low, high):.2f}"
-
-
-def calendar_date(rng):
-    return date(2000, 1, 1) + timedelta(days=rng.randrange(9_000))
-
-
-def table(rng, *, form):
-    names = ("mean radius", "mean texture", "mean area", "smoothness", "symmetry")
-    cells = [form.format(name=name, value=reading(rng)) for name in names]
-    return ", ".join(cells)
-
-
-def adult(rng, *, form):
-    cells = {
-        "age": rng.randint(17, 80),
-        "education": rng.choice(EDUCATIONS),
-        "occupation": rng.choice(JOBS),
-        "gain": rng.choice([0, 0, 0, rng.randint(100, 9_999)]),
-        "hours": rng.randint(20, 70),
-    }
-    return ", ".join(form.format(name=name, value=value) for name, value in cells.items())
-
-
-NUMERIC = {
-    "table as text": lambda rng: table(rng, form="{name}: {value}"),
-    "CSV": lambda rng: table(rng, form="{value}"),
-    "small whole numbers": lambda rng: ", ".join(
-        f"{name}: {rng.randint(1, 10)}" for name in "abcdefghi"
-    ),
-    "sensor": lambda rng: (
-        f"Sensor reading at pump {rng.randint(1, 40)}: pressure {reading(rng)} bar, "
-        f"temperature {reading(rng)} C"
-    ),
-    "SKU": lambda rng: f"To which shelf does the article SKU-{rng.randrange(10**6):06} belong?",
-    "date": lambda rng: f"Is {calendar_date(rng)} a day on which the shop is open?",
-    "short date": lambda rng: f"{calendar_date(rng):%d/%m/%Y}",
-    "weekday": lambda rng: f"Which weekday was {calendar_date(rng):%d %B %Y} in this calendar?",
-    "image": lambda rng: (
-        f"What is shown in this image? https://img.example/{rng.randrange(10**8)}.png"
-    ),
-    "word problem": lambda rng: (
-        f"Tom has {rng.randint(2, 99)} apples and buys {rng.randint(2, 99)} more at "
-        f"{rng.randint(2, 99)} cents each. How many does he have now?"
-    ),
-    "signed": lambda rng: (
-        f"profit and loss of the desk today in millions: {rng.choice('+-')}{rng.randint(1, 999)}"
-    ),
-    "price": lambda rng: (
-        f"The list price of this item in the {rng.choice(SITES)} is ${reading(rng)}"
-    ),
-    "words and numbers": lambda rng: adult(rng, form="{name}: {value}"),
-    "words and numbers as CSV": lambda rng: adult(rng, form="{value}"),
-}
-
-
-def drawn(kind, rare):
-    """Return 800 training rows and 150 test rows, all different, a share of them with the rare label."""
-    rng = random.Random(kind)
-    inputs = dict.fromkeys(NUMERIC[kind](rng) for _ in range(1_500))
-    rows = [(text, "yes" if rng.random() < rare else "no") for text in list(inputs)[:950]]
-    assert len(rows) == 950
-    return rows[:800], rows[800:]
-
-
-@pytest.mark.parametrize("rare", [0.4, 0.02])
-@pytest.mark.parametrize("kind", NUMERIC)
-def test_numbers_that_tell_outputs_apart_count(kind, rare):
+@pytest.mark.parametrize("kind", BENCHMARK["MADE_UP"])
+def test_numbers_that_tell_outputs_apart_count(kind):
     """Nothing is a copy, and what is one is still found."""
-    training, test = drawn(kind, rare)
+    training, test = BENCHMARK["MADE_UP"][kind](None)
     clean = audit(training, test)
     assert (clean.leaked, clean.leaked_near, len(clean.test_near_rows)) == (0, 0, 0)
     assert (clean.usable, clean.distinct) == (800, 800)
     copies = [(text.upper(), output) for text, output in test[:20]]
     assert audit(training + copies, test).leaked == 20
+
+
+def test_the_benchmark_counts_both_errors(capsys):
+    """Without the words that all readings begin with they are too short to be found inside a ticket or ChatML."""
+    BENCHMARK["main"](["--quick", "--data", "sensor"])
+    *_, missed, reported = capsys.readouterr().out.splitlines()
+    assert missed.split()[-3:] == ["180", "of", "360"]
+    assert reported.split()[-3:] == ["0", "of", "340"]
