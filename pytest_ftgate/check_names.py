@@ -88,9 +88,9 @@ _TABLE = (
         "fail",
         "free",
         "At least 75 % of the 4-character runs of a test input and a training input are the same, "
-        "as are those of their outputs, and both rows have the same numbers, all of this without "
-        "what nine in ten inputs of a set begin or end with. Numbers that count (leaked) are no "
-        "part of that.",
+        "as are those of their outputs, and both rows have the same numbers in the same order, all "
+        "of this without what nine in ten inputs of a set begin or end with. Numbers that count "
+        "(leaked) are no part of that.",
     ),
     CheckName(
         "conflicts",

@@ -1,4 +1,4 @@
-"""Find near duplicates: rows with similar inputs and outputs, and the same numbers.
+"""Find near duplicates: rows with similar inputs and outputs, and the same numbers in order.
 
 One-permutation hashing with banding finds candidate pairs, which are then checked by their exact
 resemblance. So no pair below the threshold is reported, about one in 500 pairs at the threshold is
@@ -88,8 +88,8 @@ Pairs = list[tuple[int, int]]
 def near_copies(training: Sequence[Row], test: Sequence[Row]) -> tuple[Pairs, Pairs, Pairs]:
     """Find near duplicates within a training set, across both sets, and within a test set.
 
-    Two rows are near duplicates if their numbers are equal, and the resemblance of their inputs and
-    that of their outputs reach ``NEAR``.
+    Two rows are near duplicates if they have the same numbers in the same order, and the
+    resemblance of their inputs and that of their outputs reach ``NEAR``.
 
     Rows are named by their positions. Within a set the pairs are (row, earlier row that is kept),
     across them (test row, training row): these name all such rows of both sets, but not all pairs

@@ -1,7 +1,7 @@
 """Compare texts by their words, without the template that nine in ten rows of their set have."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from html import unescape
 from operator import itemgetter
@@ -146,26 +146,39 @@ Mask = Callable[[str], str]
 def mask_for(words: Sequence[str], outputs: Sequence[str]) -> Mask:
     """Return how to compare rows with these words and outputs, all rows of both sets.
 
-    Numbers count where rows that differ in numbers alone have different outputs at least a quarter
-    as often as any two rows: then another number is another row.
+    Numbers count where a row and another one that differs in numbers alone have different outputs
+    at least a quarter as often as any two rows: then another number is another row.
     """
-    forms = list(map(masked, words))
-    n_pairs = _equal_pairs(forms) - _equal_pairs(words)
-    if n_pairs == 0:
+    alike = defaultdict(list)
+    for text, output in zip(words, outputs, strict=True):
+        form = masked(text)
+        if form != text:
+            alike[form].append((text, output))
+
+    n_rows = 0
+    n_differing = 0.0
+    for rows in alike.values():
+        n_pairs = _pairs(len(rows)) - _equal_pairs(text for text, _ in rows)
+        if n_pairs:
+            n_alike = _equal_pairs(output for _, output in rows) - _equal_pairs(rows)
+            n_rows += len(rows)
+            # each row counts once: the pairs of a few frequent texts would outweigh all others
+            n_differing += len(rows) * (1 - n_alike / n_pairs)
+    if n_rows == 0:
         return masked
 
-    n_alike = _equal_pairs(zip(forms, outputs, strict=True))
-    n_alike -= _equal_pairs(zip(words, outputs, strict=True))
-    n_rows = len(words)
-    n_any = n_rows * (n_rows - 1) // 2
-    share = 1 - n_alike / n_pairs
-    share_of_any = 1 - _equal_pairs(outputs) / n_any
-    return unmasked if share >= COUNTING * share_of_any else masked
+    share_of_any = 1 - _equal_pairs(outputs) / _pairs(len(outputs))
+    return unmasked if n_differing >= COUNTING * share_of_any * n_rows else masked
+
+
+def _pairs(count: int) -> int:
+    """Return the number of pairs of so many items."""
+    return count * (count - 1) // 2
 
 
 def _equal_pairs(items: Iterable[Hashable]) -> int:
     """Return the number of pairs of equal items."""
-    return sum(count * (count - 1) // 2 for count in Counter(items).values())
+    return sum(map(_pairs, Counter(items).values()))
 
 
 def numbers_in(words: str) -> list[str]:

@@ -694,6 +694,30 @@ def test_numbers_that_tell_outputs_apart_count(kind):
     assert audit(training + copies, test).leaked == 20
 
 
+def test_pairs_of_a_frequent_text_do_not_outweigh_all_other_rows():
+    """Rows of a small table, of which one has the rare label, beside another row with the same words."""
+    frequent = [(f"age {age} works in sales and is married now", "no") for age in range(20, 40)]
+    others = []
+    for job in (
+        "farming",
+        "repair",
+        "tech",
+        "clerical",
+        "transport",
+        "protective",
+        "service",
+        "care",
+        "craft",
+    ):
+        others += [(f"age {age} works in {job} and is married now", "no") for age in (41, 52)]
+    training = [*frequent, *others, ("age 33 works in science and is married now", "yes")]
+    test = [
+        ("age 60 works in science and is married now", "no"),
+        ("age 44 works in sales and is married now", "no"),
+    ]
+    assert audit(training, test).leaked == 0
+
+
 def test_the_benchmark_counts_both_errors(capsys):
     """Without the words that all readings begin with they are too short to be found inside a ticket or ChatML."""
     BENCHMARK["main"](["--quick", "--data", "sensor"])
