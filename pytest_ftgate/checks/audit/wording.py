@@ -41,6 +41,7 @@ _TOKEN = re.compile(
 )
 _SIGN = re.compile(f"[{SIGNS}]")
 _DIGIT = re.compile(r"\d")
+_NUMBER = re.compile(r"(?<![^ ])[^ \d]*\d[^ ]*")  # a word with a digit
 
 MOST = 0.9
 """The share of rows, nine in ten, from which on what they have in common is their template."""
@@ -131,7 +132,7 @@ def masked(words: str) -> str:
     """Return words with ``MASK`` in place of each one that has a digit."""
     if not _DIGIT.search(words):
         return words
-    return " ".join([MASK if _DIGIT.search(word) else word for word in words.split(" ")])
+    return _NUMBER.sub(MASK, words)
 
 
 def unmasked(words: str) -> str:
@@ -158,7 +159,10 @@ def mask_for(words: Sequence[str], outputs: Sequence[str]) -> Mask:
     n_rows = 0
     n_differing = 0.0
     for rows in alike.values():
-        n_pairs = _pairs(len(rows)) - _equal_pairs(text for text, _ in rows)
+        # most texts have no other row, and need no count
+        n_pairs = 0
+        if len(rows) > 1:
+            n_pairs = _pairs(len(rows)) - _equal_pairs(text for text, _ in rows)
         if n_pairs:
             n_alike = _equal_pairs(output for _, output in rows) - _equal_pairs(rows)
             n_rows += len(rows)
@@ -183,9 +187,7 @@ def _equal_pairs(items: Iterable[Hashable]) -> int:
 
 def numbers_in(words: str) -> list[str]:
     """Return the words with a digit."""
-    if not _DIGIT.search(words):
-        return []
-    return [word for word in words.split(" ") if _DIGIT.search(word)]
+    return _NUMBER.findall(words) if _DIGIT.search(words) else []
 
 
 def is_long(words: str) -> bool:
