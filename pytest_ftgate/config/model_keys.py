@@ -383,13 +383,26 @@ class CallableKeys(Provider, Keys):
     name: Text = _NAME
 
 
+class GivenKeys(Provider, Keys):
+    """Answers that a marker or a fixture gives."""
+
+    unwritable: ClassVar[str | None] = (
+        "answers cannot be written in a gate file: write them into a file, and recorded:PATH"
+    )
+
+    provider: Literal["given"] = Field(
+        description="Answers that a marker or a fixture gives.", examples=["given"]
+    )
+    name: Text = _NAME
+
+
 class OtherKeys(Provider, OpenKeys):
     """A model of a provider that a plugin or conftest.py adds with the hook pytest_ftgate_model."""
 
     provider: Text = Field(
         description="The provider's name, which the hook recognises.",
         json_schema_extra={
-            "not": {"enum": ["openai", "python", "recorded", "transformers", "callable"]}
+            "not": {"enum": ["openai", "python", "recorded", "transformers", "callable", "given"]}
         },
         examples=["acme"],
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -33,7 +33,7 @@ from pytest_ftgate.config.keys import (
     refusing,
     wrong_type,
 )
-from pytest_ftgate.text import cut, got, listed, nearest, quoted, suggestion
+from pytest_ftgate.text import cut, got, listed, nearest, plural, quoted, suggestion
 
 SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH, transformers:NAME"
 
@@ -44,8 +44,25 @@ PROVIDERS: dict[str, type[model_keys.ModelKeys]] = {
     "recorded": model_keys.RecordedKeys,
     "transformers": model_keys.TransformersKeys,
 }
-_AnyKeys = model_keys.ModelKeys | model_keys.CallableKeys
-_KINDS: dict[str, type[_AnyKeys]] = {**PROVIDERS, "callable": model_keys.CallableKeys}
+_AnyKeys = model_keys.ModelKeys | model_keys.CallableKeys | model_keys.GivenKeys
+_KINDS: dict[str, type[_AnyKeys]] = {
+    **PROVIDERS,
+    "callable": model_keys.CallableKeys,
+    "given": model_keys.GivenKeys,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """Hold answers that Python code has already.
+
+    Attributes:
+        answers: in the order of the test set, or by id.
+        index: that of a series of pandas.
+    """
+
+    answers: Sequence[Any] | Mapping[str, Any]
+    index: Sequence[Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -56,8 +73,9 @@ class ModelSpec(Placeable):
     else a short name derived from the model.
     """
 
-    provider: str  # "openai", "python", "recorded", "callable", or a provider of a hook
-    # without ``provider``; paths are absolute; {"function": object} of "callable"
+    provider: str  # "openai", "python", "recorded", "callable", "given", or that of a hook
+    # without ``provider``; paths are absolute; {"function": object} of "callable", {"answers":
+    # Given} of "given"
     options: Mapping[str, Any]
     # shown in reports: ``openai:gpt-5.4-mini``, ``python:pkg.mod:fn``, ``conftest.my_model``
     spelling: str
@@ -143,8 +161,12 @@ def read_model(value: Any, info: ValidationInfo) -> ModelSpec:
             return _from_python(value, reading)
         if "extends" in value:
             return _extended(value, reading)
+        if reading.objects and _holds_answers(value):
+            return _from_answers(value)
         return _from_mapping(value, reading)
 
+    if reading.objects and _holds_answers(value):
+        return _from_answers(value)
     if reading.objects and value is not None:
         return _from_object(value)
     ways = f"a name under models, a string ({SPELLINGS}), or a mapping with provider or extends"
@@ -317,6 +339,43 @@ def _from_object(function: Any) -> ModelSpec:
     return ModelSpec("callable", {"function": function}, spelling, name_of(function), BUILT_IN)
 
 
+def _holds_answers(value: Any) -> bool:
+    """Return whether a value holds answers: a list, an array, a series, or a dict by id."""
+    if isinstance(value, Mapping):
+        keys = {"provider", "extends", *PROVIDERS, *_STANDARDS}
+        for kind in PROVIDERS.values():
+            keys.update(kind.model_fields)
+        return bool(value) and keys.isdisjoint(value)
+    if isinstance(value, list | tuple):
+        # one answer serves no test set
+        return len(value) > 1
+    is_model = callable(value) or hasattr(value, "predict")
+    return hasattr(value, "__len__") and not is_model and _listing(value) is not None
+
+
+def _listing(value: Any) -> Any:
+    """Return the method of an array or a series that lists its values."""
+    return getattr(value, "tolist", None) or getattr(value, "to_list", None)
+
+
+def _from_answers(value: Any) -> ModelSpec:
+    """Return the model that gives these answers."""
+    index = None
+    if isinstance(value, Mapping):
+        given = Given({str(id_): answer for id_, answer in value.items()})
+    elif isinstance(value, list | tuple):
+        given = Given(tuple(value))
+    else:
+        if hasattr(value, "index") and not callable(value.index):  # of pandas
+            index = tuple(value.index.tolist())
+        given = Given(tuple(_listing(value)()), index)
+
+    kind = type(value).__name__
+    spelling = f"{kind} of {plural(len(given.answers), 'answer')}"
+    name = _text(value, "name") or kind
+    return ModelSpec("given", {"answers": given}, spelling, name, BUILT_IN)
+
+
 def name_of(value: Any) -> str:
     """Return the name of an object that Python code gives in place of a name."""
     name = _text(_function_in(value), "__name__")
@@ -415,6 +474,8 @@ class BaselineKeys(Keys):
 def _read_entry(value: Any, info: ValidationInfo) -> ModelSpec | BaselineKeys:
     """Return a model, or an entry with its own standard: a mapping without a provider."""
     if isinstance(value, Mapping) and not value.keys() & {"provider", "extends"}:
+        if reading_of(info).objects and "model" not in value and _holds_answers(value):
+            return _from_answers(value)
         return BaselineKeys.model_validate(value, context=info.context)
     if isinstance(value, Mapping):
         for key in value.keys() & _STANDARDS:

@@ -133,7 +133,7 @@ def _shown(value: Any) -> str:
 
 
 def table_of(value: Any) -> Table | None:
-    """Return the rows of a frame of pandas, polars or Arrow, or a ``datasets.Dataset``.
+    """Return the rows of a frame of pandas, polars or Arrow, a dataset, or a dict of columns.
 
     Return None for any other object.
     """
@@ -177,6 +177,14 @@ def _table_of_columns(columns: Mapping[Any, Any]) -> Table | None:
         return None
     rows = zip(*columns.values(), strict=True)
     return Table([dict(zip(map(str, columns), row, strict=True)) for row in rows])
+
+
+def index_of(value: Any, limit: int | None) -> tuple[Any, ...] | None:
+    """Return the label of each row of a frame of pandas, or of the first ``limit``, else None."""
+    index: Any = getattr(value, "index", None)
+    if not hasattr(index, "tolist") or not hasattr(value, "columns"):
+        return None
+    return tuple(index[:limit].tolist())
 
 
 def class_labels(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

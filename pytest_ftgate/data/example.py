@@ -89,6 +89,7 @@ class DataSet:
             own words.
         left_out: how many rows hold no output to learn.
         name: what messages call the rows of an iterable: ``test_set``.
+        index: the label of each row of a frame of pandas.
     """
 
     examples: tuple[Example, ...]
@@ -98,6 +99,7 @@ class DataSet:
     recognised: str = ""
     left_out: int = 0
     name: str = "test_set"
+    index: tuple[Any, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.examples)

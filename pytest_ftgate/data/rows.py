@@ -485,7 +485,16 @@ def examples_from(
     for example in examples:
         digest.update(canonical_json([*_parts(example).values()]).encode() + b"\n")
     recognised = reader.described("" if source.table is None else type(rows).__name__)
-    data = DataSet(examples, None, digest.hexdigest(), origin, recognised, left_out, name)
+    data = DataSet(
+        examples,
+        None,
+        digest.hexdigest(),
+        origin,
+        recognised,
+        left_out,
+        name,
+        index=None if left_out else cells.index_of(rows, limit),
+    )
     return checked(data)
 
 

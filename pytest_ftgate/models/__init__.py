@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from pytest_ftgate.config import ModelSpec
+from pytest_ftgate.config.models import PROVIDERS
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.guarded import guarded
 from pytest_ftgate.models.protocol import (
@@ -25,6 +26,7 @@ __all__ = ["Completion", "Model", "Prediction", "Question", "Surroundings", "bui
 _BUILDERS = {
     "openai": "pytest_ftgate.models.openai_api.model:build_openai",
     "callable": "pytest_ftgate.models.python:build_callable",
+    "given": "pytest_ftgate.models.given:build_given",
     "python": "pytest_ftgate.models.python:build_target",
     "recorded": "pytest_ftgate.models.recorded:build_recorded",
     "transformers": "pytest_ftgate.models.transformers:build_transformers",
@@ -46,7 +48,7 @@ _KNOWN_AS = {
 
 def unknown_provider(spec: ModelSpec) -> ConfigError:
     """Return the error about a provider that is not built in, where no hook knows it."""
-    providers = [name for name in _BUILDERS if name != "callable"]  # which no file can hold
+    providers = list(PROVIDERS)
     meant = _KNOWN_AS.get(spec.provider.lower()) or nearest(spec.provider, providers)
     advice = (
         "for an endpoint that speaks OpenAI's API, such as vLLM, Ollama or Anthropic's, write "

@@ -147,7 +147,7 @@ class FunctionModel(BuiltModel):
             completion = Completion(label, latency_s=latency_s)
 
         is_number = isinstance(answer, Number) and not isinstance(answer, bool)
-        if self.numbers or not (is_number or _LABEL_NUMBER.fullmatch(str(completion.text))):
+        if self.numbers or not (is_number or label_number(str(completion.text))):
             return completion
         message = (
             f"{self.name} returned {completion.text}, the number of a label, and the outputs of "
@@ -361,6 +361,11 @@ def _function_model(
         price=price.written_price(options.get("price"), str(spec.source)),
         numbers=may_be_numbers(surroundings),
     )
+
+
+def label_number(text: str) -> bool:
+    """Return whether an answer is the number of a label, as Transformers writes it: LABEL_3."""
+    return _LABEL_NUMBER.fullmatch(text) is not None
 
 
 def may_be_numbers(surroundings: Surroundings) -> bool:
