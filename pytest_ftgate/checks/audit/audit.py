@@ -77,7 +77,8 @@ def compare_exactly(
     template = wording.Template.of(words, mask)
     trained = list(map(template.text, words))
     tested = wording.texts_of(test_words, mask)
-    leaked = leaks.find_leaks(training, trained, outputs, tested, answers, mask)
+    bare = trained if mask is wording.masked else wording.texts_of(words, wording.masked)
+    leaked = leaks.find_leaks(training, trained, bare, outputs, tested, answers, mask)
 
     usable = []
     repeats = []

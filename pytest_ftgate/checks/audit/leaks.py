@@ -57,6 +57,7 @@ class Index:
 def find_leaks(
     training: DataSet,
     trained: Sequence[wording.Text],
+    bare: Sequence[wording.Text],
     outputs: Sequence[str],
     tested: Sequence[wording.Text],
     answers: Sequence[str],
@@ -72,6 +73,7 @@ def find_leaks(
     Args:
         training: the training set, for the texts beside its inputs.
         trained, tested: the inputs of both sets.
+        bare: those of the training set without a template in which each row has another number.
         outputs, answers: the expected outputs of both sets, as stripped text.
         mask: whether numbers count.
     """
@@ -80,10 +82,14 @@ def find_leaks(
         keys.update(_test_keys(text, answer))
 
     holders: dict[Hashable, list[int]] = defaultdict(list)
-    for row, (text, output) in enumerate(zip(trained, outputs, strict=True)):
+    for row, (text, bare_text, output) in enumerate(zip(trained, bare, outputs, strict=True)):
         for key in _keys(text, output):
             if key in keys:
                 holders[key].append(row)
+        # a test input that has the number, too, is another key
+        bare_key = bare_text.words, output
+        if bare_text.words != text.words and bare_key in keys:
+            holders[bare_key].append(row)
 
     forms = {text.form for text in tested if text.is_long}
 

@@ -718,6 +718,26 @@ def test_pairs_of_a_frequent_text_do_not_outweigh_all_other_rows():
     assert audit(training, test).leaked == 0
 
 
+@pytest.mark.parametrize("dress", ["{}. {}", "Customer {} says {}", "Ticket #{}: {} (order AB-{})"])
+def test_a_template_with_a_number_is_no_part_of_a_row_where_numbers_count(dress):
+    """Short rows of a test set that lacks the template, in a set of which two rows differ in a number alone."""
+    rows = [("use version 4", "benutze vier"), ("use version 5", "benutze sechs")]
+    for number in range(40):
+        text = f"{WHO[number % len(WHO)]} {WHAT[number // 8]} {chr(97 + number % 20)}"
+        rows.append((text, text[::-1]))
+    training = []
+    for number, (text, output) in enumerate(rows, 10):
+        training.append(
+            (
+                dress.replace("{}", str(number), 1)
+                .replace("{}", text, 1)
+                .replace("{}", str(number)),
+                output,
+            )
+        )
+    assert audit(training, rows[:5]).leaked == 5
+
+
 def test_the_benchmark_counts_both_errors(capsys):
     """Without the words that all readings begin with they are too short to be found inside a ticket or ChatML."""
     BENCHMARK["main"](["--quick", "--data", "sensor"])
