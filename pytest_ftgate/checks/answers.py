@@ -62,7 +62,7 @@ def _complete(role: str, measured: Measured, *, forgiven: bool) -> Check:
     failure = run.failure
     cause = "no cause is known" if failure is None else shortened(failure.cause, LONGEST // 2)
     cause = cause.removeprefix(f"{model.name}: ")  # of a file that names its model
-    message = f"{called(role, model.name)}: {cause}; {missing:,} of {plural(n, 'answer')} missing"
+    message = f"{cause}; {called(role, model.name)}: {missing:,} of {plural(n, 'answer')} missing"
     if missing < n:
         names = list(dict.fromkeys(printable(row.name, EXCERPT) for row in run.unanswered))
         if len(names) > NAMED:

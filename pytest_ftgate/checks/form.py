@@ -136,7 +136,7 @@ def _message(
         named.append(f"{count:,} x '{text}'" if count > 1 else f"'{text}'")
     return (
         f"{len(malformed):,} of {answers} of {opponent(role)} are malformed; "
-        f"counted as {counted}: gain {gain}, needs {needed} ({written} as written); "
+        f"counted as {counted}: gain {gain}, needs {needed}; as written: gain {written}; "
         f"{', '.join(named)}"
     )
 

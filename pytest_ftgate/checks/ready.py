@@ -46,13 +46,12 @@ def headroom(gate: Context, role: str) -> Check:
 
     measured = show_value(best.value, share=gate.share)
     required = gate.requirement(standard.path)
+    left = show_difference(float(room), share=gate.share).removeprefix("+")
     if evidence.reaches(room, standard.gain):
-        most_gain = show_difference(float(room), share=gate.share)
-        message = f"{called(role)} is at {measured}, so a candidate can gain at most {most_gain} "
-        message += f"({show_amount(standard.gain, share=gate.share)} required)"
+        name = gate.measured[role].facts.name
+        message = f"room {left} above {called(role, name)} ({measured})"
         return Check("headroom", "pass", message, float(room), **required)
 
-    left = show_difference(float(room), share=gate.share).removeprefix("+")
     margin = show_amount(standard.gain, share=gate.share)
     message = f"{called(role)} has {measured}, which leaves {left}; the margin is {margin}: no "
     message += "candidate can pass on this test set"
@@ -77,20 +76,18 @@ def _power(gate: Context, best: Scored) -> Check:
         source = str(prediction.source)
         basis = "the hypothesis"
 
-    expected = f"a gain of {show_amount(gain, share=gate.share)} ({basis})"
+    expected = f"for {show_difference(gain, share=gate.share)} ({basis})"
     candidate = prospects.improved(best, gain)
     chances = prospects.chances_of_gain(gate, gate.best, gain, best, broken=0.0)
     # There may be less to gain, or nothing is expected.
     if not gain or candidate is None or chances is None:
-        return Check("power", "note", f"the power is unknown for {expected}", source=source)
+        return Check("power", "note", f"power is unknown {expected}", source=source)
 
     n = len(gate.test)
-    power = f"{100 * chances.passed:.0f} % power"
-    message = (
-        f"with {plural(n, 'test example')}, {expected} that breaks nothing passes with {power}"
-    )
+    power = f"{100 * chances.passed:.0f} % {expected}"
     observed = round(chances.passed, 4)
     if chances.passed >= FEWEST_CHANCES:
+        message = f"power is {power}"
         return Check("power", "note", message, observed, FEWEST_CHANCES, source)
 
     needed = gate.compare(best, candidate, gate.best).examples_needed
@@ -103,6 +100,7 @@ def _power(gate: Context, best: Scored) -> Check:
     if prediction is None:
         status = "warning"
         advice += " State the expected gain: hypothesis: {from: ..., to: ...}."
+    message = f"power is only {power}"
     return Check("power", status, message, observed, FEWEST_CHANCES, source, advice)
 
 

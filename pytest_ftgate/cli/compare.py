@@ -254,12 +254,19 @@ def comparison_lines(
         yield ""
         yield from _gate_lines(name, moves)
 
-    worse = [_shortened(name) for name in changes if is_worse(changes[name])]
-    outcome = f"no gate got worse ({text.plural(len(changes), 'gate')} compared)"
-    if worse:
-        outcome = f"{text.plural(len(worse), 'gate')} got worse: {', '.join(worse)}"
+    outcomes: dict[str, list[str]] = {}
+    for name, moves in changes.items():
+        marks = {move.mark for move in moves}
+        if "WORSE" in marks:
+            outcomes.setdefault("got worse", []).append(_shortened(name))
+        elif "WEAKER" in marks:
+            outcomes.setdefault("got weaker", []).append(_shortened(name))
+
     yield ""
-    yield from text.wrapped(outcome)
+    for outcome, names in outcomes.items():
+        yield from text.wrapped(f"{text.plural(len(names), 'gate')} {outcome}: {', '.join(names)}")
+    if not outcomes:
+        yield f"no gate got worse ({text.plural(len(changes), 'gate')} compared)"
 
 
 def _shortened(name: str) -> str:
@@ -270,8 +277,11 @@ def _shortened(name: str) -> str:
 def _gate_lines(name: str, moves: Sequence[Move]) -> Iterator[str]:
     """Yield the changes of one gate, with the verdict in the heading."""
     heading = [_shortened(name)]
-    if is_worse(moves):
+    marks = {move.mark for move in moves}
+    if "WORSE" in marks:
         heading.append("WORSE")
+    elif "WEAKER" in marks:
+        heading.append("WEAKER")
     if not moves:
         heading.append("no change")
     heading += [move.text for move in moves if move.what == "verdict"]

@@ -70,9 +70,11 @@ def _check_pairwise(config: GateKeys, name: str) -> None:
             cure="Use a metric that scores each answer, such as rubric.",
         )
     if config.margin is not None and config.margin >= 0.5:
-        message = f"margin {config.margin:g} ({config.sources['margin']}) is impossible: "
+        message = f"margin {config.margin:g} is impossible: "
         message += "the gain is the win rate minus 0.5, so it is at most 0.5"
-        raise errors.ConfigError(message, cure="Write 0.05 for a win rate of 55 %.")
+        where = errors.Where(config.sources["margin"].at)
+        cure = "Write 0.05 for a win rate of 55 %."
+        raise errors.ConfigError(message, where=where, cure=cure)
 
 
 def _check_people(config: GateKeys, metric: judged.HumanPreference) -> None:

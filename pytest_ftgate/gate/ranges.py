@@ -47,9 +47,9 @@ def _impossible(
 ) -> ConfigError:
     """Return the error of a value that the metric ``name`` cannot have."""
     span = f"is between {low:g} and {high:g}" if high < inf else f"is never below {low:g}"
-    message = f"{key} {value:g} ({source}) is impossible: {name} {span}"
+    message = f"{key} {value:g} is impossible: {name} {span}"
     cure = f"Did you mean {value / 100:g}?" if high == 1 < value <= 100 else None
-    return ConfigError(message, where=Where(source.place or None), cure=cure)
+    return ConfigError(message, where=Where(source.at), cure=cure)
 
 
 def _check_prediction(config: GateKeys, metric: Metric) -> None:

@@ -167,15 +167,15 @@ def _plan_and_leave(request: pytest.FixtureRequest, session: GateSession) -> NoR
     if item.nodeid not in session.plans:
         _plan(request, session)
 
-    lines, failed = session.plans[item.nodeid]
-    if failed:
+    lines, why_failed = session.plans[item.nodeid]
+    if why_failed:
         pytest.fail("\n".join(line.text for line in lines), pytrace=False)
     pytest.skip(f"{session.planning} gives no verdict")
 
 
 def _plan(request: pytest.FixtureRequest, session: GateSession) -> None:
     from pytest_ftgate.gate.plan import Plan, plan_gate
-    from pytest_ftgate.reports.plan import plan_lines
+    from pytest_ftgate.reports.plan import plan_headline, plan_lines
 
     item: pytest.Item = request.node
     try:
@@ -190,7 +190,7 @@ def _plan(request: pytest.FixtureRequest, session: GateSession) -> None:
     except FtgateError as error:
         plan = Plan(claimed_name(item), (error_check(error),))
     lines = plan_lines(plan, full=item.config.get_verbosity() > 0)
-    session.plans[item.nodeid] = lines, plan.failed
+    session.plans[item.nodeid] = lines, plan_headline(plan)
 
 
 @contextmanager
@@ -247,6 +247,11 @@ def hold_report(
     # xdist sends attributes of reports that are text.
     if item.nodeid in session.facts:
         vars(report)[MARK] = session.facts[item.nodeid]
+    _, why_failed = session.plans.get(item.nodeid, ((), ""))
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if why_failed and crash is not None:
+        crash.message = printable(why_failed)
+
     result = session.results.get(item.nodeid)
     if result is not None and not result.passed and (report.when != "teardown" or late):
         is_new = report.when == "call" or late
@@ -281,7 +286,7 @@ def _show_verdict(
 ) -> None:
     """Put the gate's block and headline into a report of the test, unless it has them."""
     heading = title(result).text
-    message = printable(headline(result))
+    message = printable(headline(result.checks))
 
     # The failure is ours: only its line in pytest's short summary is missing.
     if heading in report.longreprtext:

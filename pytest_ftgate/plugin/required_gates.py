@@ -74,14 +74,14 @@ class Review:
 
     Attributes:
         unmet: the required gates that did not pass.
-        weaker: what is weaker than at the merge base, in no gate of today, one a line.
+        weaker: what is weaker than at the merge base, in no gate of today, with what to do.
         forbidden: whether that fails the session.
         waived_by: the option with which required gates are listed, not enforced.
         setting: the ini key as written, and where.
     """
 
     unmet: Sequence[Unmet] = ()
-    weaker: Sequence[str] = ()
+    weaker: Mapping[str, str | None] = field(default_factory=dict)
     forbidden: bool = False
     waived_by: str | None = None
     setting: str = ""
@@ -115,18 +115,19 @@ class Review:
             yield KEY, "; ".join(reasons), _joined(self._findings(missing))
 
         if self.weaker and self.forbidden:
-            findings = [finding(f"ERROR {line}") for line in self.weaker]
+            findings = [finding(f"ERROR {text}", cure=cure) for text, cure in self.weaker.items()]
             yield "ftgate_forbid_weakening", "; ".join(self.weaker), _joined(findings)
 
     def _findings(self, missing: Sequence[Unmet]) -> Iterator[Iterable[list[str]]]:
-        """Yield the lines on each gate; what requires them, and what to do, is said once."""
-        *others, last = missing
-        for gate in others:
-            yield finding(f"ERROR {gate.sentence}")
+        """Yield the lines on each gate, and once what requires them and what cures them."""
+        by_cure: dict[str | None, list[Unmet]] = {}
+        for gate in missing:
+            by_cure.setdefault(gate.cure, []).append(gate)
 
-        cures = dict.fromkeys(gate.cure for gate in missing if gate.cure)
-        required = f"required by {self.setting}"
-        yield finding(f"ERROR {last.sentence}", required, cure="; ".join(cures))
+        for cure, (*others, last) in by_cure.items():
+            for gate in others:
+                yield finding(f"ERROR {gate.sentence}")
+            yield finding(f"ERROR {last.sentence}", f"required by {self.setting}", cure=cure)
 
 
 def _joined(findings: Iterable[Iterable[list[str]]]) -> str:
@@ -146,7 +147,7 @@ def review_session(
 ) -> Review:
     """Return the required gates that did not pass, and what is weaker than at the merge base."""
     unmet = _find_unmet(project, results, marked_tests) if project.required else []
-    weaker: list[str] = []
+    weaker: dict[str, str | None] = {}
     forbidden = project.forbids_weakening
     if results or project.required or forbidden:
         forbidden = forbidden or project.compared.forbade
@@ -171,26 +172,26 @@ def _findings_on_none(
     results: Sequence[GateResult],
     *,
     forbidden: bool,
-) -> tuple[list[Unmet], list[str]]:
+) -> tuple[list[Unmet], dict[str, str | None]]:
     """Return the findings that no gate of today shows: required gates that are gone, and others."""
     compared = project.compared
     judged = {result.gate for result in results}
     is_silent = bool(results) or (compared.absent and not forbidden)  # each judged gate shows them
 
     removed = []
-    weaker = []
+    weaker: dict[str, str | None] = {}
     for remark in compared.findings:
         if remark.gate is None:
             if not is_silent:
-                weaker.append(remark.text)
+                weaker[remark.text] = remark.cure
         elif remark.gate not in project.gate_names:
             is_required = remark.was_required or project.requires(remark.gate, in_file=True)
             if forbidden and is_required:
                 removed.append(Unmet(remark.gate, remark.text, remark.cure))
             else:
-                weaker.append(remark.text)
+                weaker[remark.text] = remark.cure
         elif remark.name == "weakened" and remark.gate not in judged:
-            weaker.append(f"{remark.gate}: {remark.text}")
+            weaker[f"{remark.gate}: {remark.text}"] = remark.cure
     return removed, weaker
 
 
@@ -325,8 +326,11 @@ def unjudged(
     judged = {result.nodeid for result in results}
     for test, reason in marked_tests.absent.items():
         name = marked_tests.names.get(test)
-        is_skipped = reason.startswith(SKIPPED) and test not in judged
-        if is_skipped and name not in unmet:
+        if not reason.startswith(SKIPPED) or name in unmet:
+            continue
+        if test in judged:
+            yield f"gate {name} passed, but the body of its test {reason}"
+        else:
             yield f"gate {name} was not judged: its test {reason}"
 
     known = {*marked_tests.names.values(), *unmet}

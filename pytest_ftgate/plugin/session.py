@@ -43,7 +43,7 @@ class WorkerReport:
     notes: list[Line]
     seen: required_gates.Seen
     judged: list[str]
-    plans: dict[str, tuple[Sequence[Line], bool]]
+    plans: dict[str, tuple[Sequence[Line], str]]
 
 
 @dataclass
@@ -58,7 +58,7 @@ class GateSession:
     facts: dict[str, str] = field(default_factory=dict)
     """The same as JSON, of the tests of this process."""
 
-    plans: dict[str, tuple[Sequence[Line], bool]] = field(default_factory=dict)
+    plans: dict[str, tuple[Sequence[Line], str]] = field(default_factory=dict)
     """By node id: lines of text, the title first, and whether the plan makes the session fail."""
 
     judged_with: dict[str, tuple[pytest.Mark, ...]] = field(default_factory=dict)
@@ -211,6 +211,8 @@ class GateSession:
                 "the process that ran the test ended before the gate was judged"
             )
             self.results[nodeid] = failed_result(GateResult(name, nodeid, "error"), error)
+        if nodeid in self.results and report.failed:
+            terminal.colour_failure(report, title(self.results[nodeid]).text)
         if nodeid in self._items:
             self._hear_phase(self._items[nodeid], report)
 
@@ -271,8 +273,8 @@ class GateSession:
         self._seen.absent.update(report.seen.absent)
         self._judged.update(report.judged)
         for nodeid, plan in report.plans.items():
-            _, is_failed = plan
-            if nodeid not in self.plans or is_failed:
+            _, why_failed = plan
+            if nodeid not in self.plans or why_failed:
                 self.plans[nodeid] = plan
 
     # --- the end of the session -------------------------------------------------------------------
@@ -347,7 +349,7 @@ class GateSession:
 
     def _is_red(self) -> bool:
         return (
-            any(is_failed for _, is_failed in self.plans.values())
+            any(why_failed for _, why_failed in self.plans.values())
             or not all(result.passed for result in self.results.values())
             or self._review.red
             or bool(self._failures)
@@ -402,7 +404,7 @@ class GateSession:
 
         session = json_report.Session(
             unjudged=[(gate.name, gate.reason) for gate in self._review.unmet],
-            removed=self._review.weaker,
+            removed=tuple(self._review.weaker),
             remarks=[line.text for line in self._notes if line.colour != "red"],
             waived_by=self._review.waived_by,
             forbidden=self._review.forbidden,

@@ -3,14 +3,19 @@
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from pytest_ftgate.reports.text import Line
+from pytest_ftgate.result import RED
 from pytest_ftgate.runs.progress import ProgressDisplay
 from pytest_ftgate.text import one_line, printable, wrapped
+
+_RED = tuple(f"{status.upper()} " for status in RED)
+"""How the lines of a block begin that say what does not hold."""
 
 HIDDEN = -2
 """The verbosity of -qq, which hides everything."""
@@ -90,8 +95,24 @@ class _Text:
         self.reprcrash = SimpleNamespace(message=printable(one_line(message)))
 
     def toterminal(self, writer: Any) -> None:
-        for line in self.text.splitlines():
-            writer.line(printable(line), red=True)
+        show_findings(writer, self.text)
+
+
+def show_findings(writer: Any, text: str) -> None:
+    """Write the lines of a failure, those with what does not hold bold and red."""
+    for line in text.splitlines():
+        is_red = line.startswith(_RED)
+        writer.line(printable(line, len(line)), bold=is_red, red=is_red)
+
+
+def colour_failure(report: pytest.TestReport, heading: str) -> None:
+    """Let the failure of a test be written in colours where it is a gate's block and no more.
+
+    pytest writes failures without a traceback as plain text, and has no hook for that.
+    """
+    text = str(report.longrepr)
+    if text.startswith(heading) and hasattr(report.longrepr, "reprcrash"):
+        vars(report.longrepr)["toterminal"] = partial(show_findings, text=text)
 
 
 def add_error(reporter: "pytest.TerminalReporter", key: str, message: str, text: str) -> None:

@@ -14,7 +14,9 @@ from pytest_ftgate.gate.plan import (
     Prospects,
 )
 from pytest_ftgate.reports import tables
+from pytest_ftgate.reports.sentences import headline
 from pytest_ftgate.reports.text import Line, finding_lines, heading
+from pytest_ftgate.result import RED
 from pytest_ftgate.runs.measure import is_right, rightness, shown_input
 from pytest_ftgate.statistics.planning import Chances
 
@@ -31,7 +33,13 @@ def plan_lines(plan: Plan, *, full: bool) -> list[Line]:
     if plan.gate is None:
         return [*lines, Line("no model was called")]
 
-    lines += map(Line, _calls(plan, len(plan.gate.test)))
+    lines += map(Line, _scope(plan, len(plan.gate.test)))
+    for number in range(plan.preview):
+        lines += _example(plan, number, full=full)
+    if plan.preview:
+        lines.append(Line(""))
+
+    lines += map(Line, _calls(plan))
     for check in plan.checks:
         if (check.kind, check.status) == ("data", "note"):
             lines += map(Line, text.wrapped(check.message))
@@ -39,9 +47,16 @@ def plan_lines(plan: Plan, *, full: bool) -> list[Line]:
         lines += map(Line, ("", *_chances(plan.gate, plan.prospects)))
     for model in plan.models:
         lines += _first_prompt(model, full=full)
-    for number in range(plan.preview):
-        lines += _example(plan, number, full=full)
     return lines
+
+
+def plan_headline(plan: Plan) -> str:
+    """Return why a plan fails, for pytest's summary; empty if it does not."""
+    if any(check.status in RED for check in plan.checks):
+        return headline(plan.checks)
+    if plan.n_missing:
+        return f"{text.plural(plan.n_missing, 'answer')} of the preview missing"
+    return ""
 
 
 def _title(plan: Plan) -> Line:
@@ -54,17 +69,21 @@ def _title(plan: Plan) -> Line:
     return Line(heading(plan.name, outcome), "red" if plan.failed else "yellow")
 
 
-def _calls(plan: Plan, n: int) -> Iterator[str]:
-    """Yield the calls that each model needs; ``n`` is the size of the test set."""
-    if plan.preview:
-        sentence = f"the first {plan.preview:,} of {text.plural(n, 'example')}"
-        if plan.calls:
-            sentence = f"the models were asked about {sentence}"
-        if plan.unscored:
-            sentence += f"; {plan.unscored}"
-        yield sentence
-    else:
+def _scope(plan: Plan, n: int) -> Iterator[str]:
+    """Yield what the models were asked; ``n`` is the size of the test set."""
+    if not plan.preview:
         yield "no model was called"
+        return
+    sentence = f"the first {plan.preview:,} of {text.plural(n, 'example')}"
+    if plan.calls:
+        sentence = f"the models were asked about {sentence}"
+    if plan.unscored:
+        sentence += f"; {plan.unscored}"
+    yield sentence
+
+
+def _calls(plan: Plan) -> Iterator[str]:
+    """Yield the calls that each model needs."""
     if not plan.calls:
         yield "no calls are needed: all answers are recorded in files"
         return
@@ -177,7 +196,7 @@ def _example(plan: Plan, number: int, *, full: bool) -> Iterator[Line]:
     yield from _labelled("expected", expected_text(example.expected), full=full)
     for model in plan.models:
         prompts = model.prompts
-        # The first prompt is shown above; of the others only the last message usually differs.
+        # The first prompt is shown below; of the others only the last message usually differs.
         if number and prompts and prompts[0][:-1] != prompts[number][:-1]:
             yield Line(text.printable(f"  {model.role} is sent:"))
             for line in _prompt(prompts[number], full=full):

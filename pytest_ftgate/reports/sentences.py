@@ -52,18 +52,18 @@ def advised_once(checks: Iterable[Check], advice_shown: set[str]) -> Iterator[Ch
             advice_shown.add(check.advice or "")
 
 
-def headline(result: GateResult) -> str:
-    """Return why the gate did not pass, for pytest's summary, which is cut at the terminal's width.
+def headline(checks: Iterable[Check]) -> str:
+    """Return why a gate did not pass, for pytest's summary, which is cut at the terminal's width.
 
     ``gain +2.1 points, needs +5.0 (margin)``, and of a guard, whose message does not name it,
     ``guards.safety: -16.7 points``.
     """
-    check = red_checks(result)[0]
+    check = with_status(checks, *RED)[0]
     message = text.shortened(check.message, _HEADLINE_CHARACTERS)
     sentence = f"{message} ({check.name})"
     if check.name.startswith("guards."):
         sentence = f"{check.name}: {message}"
-    return f"inconclusive: {sentence}" if result.verdict == "inconclusive" else sentence
+    return f"inconclusive: {sentence}" if check.status == "inconclusive" else sentence
 
 
 def with_source(check: Check) -> str:
@@ -80,10 +80,21 @@ def stage_sentence(result: GateResult) -> Iterator[str]:
         return
     if not result.passed:
         yield "NOT READY: do not train yet"
-    elif result.economics is not None and result.economics.breaks_even is False:
-        yield "READY: a gain can be shown, but at these costs training never pays for itself"
+        return
+
+    checks = {check.name: check for check in result.checks}
+    power = checks.get("power")
+    if result.economics is not None and result.economics.breaks_even is False:
+        yield "READY, but at these costs training never pays for itself"
+        if power is not None:
+            yield power.message
+    elif power is None:
+        yield "READY"
     else:
-        yield "READY: train now"
+        yield f"READY{', but' if power.status == 'warning' else ':'} {power.message}"
+    room = checks.get("headroom")
+    if room is not None:
+        yield f"{room.message}; {text.plural(result.test_set.examples or 0, 'example')}"
 
 
 def counted(checks: Iterable[Check]) -> str:

@@ -92,7 +92,10 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     # A red check of costs has said it.
     if result.economics is not None and not any(check.kind == "cost" for check in red):
         lines += _lines([result.economics.sentence])
-    lines += _warnings(sentences.with_status(others, "warning"))
+    warnings = sentences.with_status(others, "warning")
+    if result.stage == "ready":  # whose first line says the power
+        warnings = [check for check in warnings if check.name != "power"]
+    lines += _warnings(warnings)
     return [*lines, *_lines(counted)]
 
 

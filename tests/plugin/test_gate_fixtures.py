@@ -217,6 +217,13 @@ def test_a_gate_that_a_fixture_skips_is_said_to_be_unjudged(project: Project) ->
     assert result.ret == 0
 
 
+def test_a_body_that_skips_under_a_green_gate_is_said(project: Project) -> None:
+    project.gate_test("def test_gate(): pytest.skip('no GPU')\n")
+    result = project.run()
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["gate * passed, but the body of its test was skipped: no*"])
+
+
 @pytest.mark.parametrize(
     "fixture",
     ["ftgate", "ftgate_baseline", "ftgate_candidate", "ftgate_test_set", "ftgate_training_set"],

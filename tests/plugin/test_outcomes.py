@@ -46,6 +46,15 @@ def test_the_short_summary_begins_with_the_number(
     assert sum("ftgate test_gate.py::test_gate: FAIL" in line for line in lines) == 1
 
 
+@pytest.mark.parametrize("args", [(), ("-n1",)])
+def test_what_fails_a_gate_is_bold_and_red_on_a_terminal(
+    project: Project, args: tuple[str, ...]
+) -> None:
+    project.gate_test(margin=0.3)
+    lines = project.run("--color=yes", *args).outlines
+    assert sum(line.startswith("\x1b[1m\x1b[31mFAIL  margin: ") for line in lines) == 1
+
+
 def test_an_unmarked_suite_hears_nothing_from_us(project: Project) -> None:
     project.file("test_plain.py", "def test_plain():\n    pass\n")
     result = project.run()

@@ -195,9 +195,9 @@ def test_what_fails_already_is_said_and_exits_with_1(
     assert [line for line in plan(http, option, status=1) if "test.jsonl:1" in line]
     assert http.server.requests == []
     http.file("test.jsonl", right)
-    assert [
-        line for line in plan(http, option, status=1) if "FAIL  min_training_examples: " in line
-    ]
+    lines = plan(http, option, status=1)
+    assert [line for line in lines if "FAIL  min_training_examples: " in line]
+    assert [line for line in lines if line.startswith("ERROR test_gate.py") and " - 199 " in line]
     assert len(http.server.bodies) == asked
 
 
@@ -249,6 +249,8 @@ def test_each_model_is_asked_for_the_first_examples_and_the_answers_are_kept(
     ]
     assert {"  baseline, right: refund", "  candidate, wrong: invoice"} <= set(lines)
     assert not [line for line in lines if "PASS" in line]
+    answer = lines.index("  baseline, right: refund")
+    assert answer < next(i for i, line in enumerate(lines) if line.endswith("cost"))
     http.forget()
     assert "  baseline, right: refund" in previewed(http, "--ftgate-offline")
     assert http.server.requests == []
@@ -347,7 +349,7 @@ def test_under_xdist_each_gate_is_previewed_once_and_a_failed_call_fails_the_run
 
 
 def test_of_the_plans_of_two_workers_one_that_failed_counts(project: Project) -> None:
-    for failed in ((True, False), (False, True)):
+    for failed in (("why", ""), ("", "why")):
         session = GateSession(project.pytester.parseconfig())
         for one in failed:
             plans = {"test_gate.py::test_gate": ([Line("ftgate one: PLAN")], one)}

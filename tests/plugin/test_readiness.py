@@ -116,7 +116,7 @@ def test_a_gain_that_the_test_set_would_rather_not_prove_is_inconclusive(ready: 
         True,
         None,
     )
-    mentions(power_check, "15 points", "60")
+    mentions(power_check, "+15.0 points", "99 %")
     little = {"hypothesis": {"from": 0.7, "to": 0.73}, "margin": 0.02}
     power_check = found(ready, "inconclusive", "power", **little)
     assert (power_check["status"], power_check["observed"] < 0.5, power_check["required"]) == (

@@ -53,16 +53,12 @@ class Endpoint:
         if self.key_env is None or (self.key and self.key.isascii()):
             return
         flaw = "does not hold a key" if self.key else "is not set"
+        place = f" ({self.source})" if self.source else ""
         advice = (
-            f"set {self.key_env} to a key for {self.host}, or name another variable with "
-            "api_key_env; stored and recorded answers need no key"
+            f"Set it to a key for {self.host}: export {self.key_env}=..., or name another variable "
+            "with api_key_env. Stored and recorded answers need no key: --ftgate-offline."
         )
-        raise errors.ModelError(
-            f"the environment variable {self.key_env} {flaw}",
-            fatal=True,
-            where=errors.Where(path=self.source, key="api_key_env"),
-            cure=advice,
-        )
+        raise errors.ModelError(f"{self.key_env} {flaw}{place}", fatal=True, cure=advice)
 
     def quoted(self, text: str, width: int = 300) -> str:
         """Return the beginning of untrusted text, with ``***`` in place of the key and secrets."""

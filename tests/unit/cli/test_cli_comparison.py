@@ -55,6 +55,8 @@ def test_the_same_report_has_no_moves():
     last = ["intents  no change", "", "no gate got worse (1 gate compared)"]
     assert lines_of(of(GATE), of(GATE))[-3:] == last
     assert "intents  WORSE  pass -> error" in lines_of(of(GATE), of(replace(GATE, verdict="error")))
+    lines = lines_of(of(GATE), of(replace(GATE, margin=0.01)))
+    assert {"intents  WEAKER", "1 gate got weaker: intents"} <= set(lines)
 
 
 VERDICTS = ["pass", "inconclusive", "fail", "error"]
@@ -309,7 +311,7 @@ def test_the_text_fits_a_log_and_commands_nothing():
     assert any(
         line.split() == ["margin", "5", "points", "->", "1", "point", "WEAKER"] for line in lines
     )
-    assert lines[-1].startswith("  ") or lines[-1].startswith("1 gate got worse")
+    assert lines[-1].startswith("  ") or lines[-1].startswith("1 gate got weaker")
 
 
 PLACES = {"margin": "x", "checks": 3, "candidate": [], "baselines": {"a": 1}, "evidence": 1, "gain": True,

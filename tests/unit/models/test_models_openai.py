@@ -72,7 +72,7 @@ def test_without_base_url_the_public_endpoint_is_asked_with_its_own_key(build, m
     )
     assert build(api_key_env="OTHER").home.key_env == "OTHER"
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    with pytest.raises(ModelError, match="OPENAI_API_KEY is not set"):
+    with pytest.raises(ModelError, match=r"^OPENAI_API_KEY is not set"):
         model.ready()
     # a key is needed only where one is named, and never shown
     build(base_url="http://127.0.0.1:9/v1").ready()
@@ -107,9 +107,8 @@ def test_a_missing_key_ends_the_run_before_a_call_and_names_the_variable(
         monkeypatch.setenv("MY_KEY", value)
     model = build(base_url=server.url, api_key_env="MY_KEY")
     for attempt in (model.ready, lambda: ask(model)):
-        with pytest.raises(ModelError, match="MY_KEY") as caught:
+        with pytest.raises(ModelError, match=r"^MY_KEY .* \(ftgate.yaml:7\)\n") as caught:
             attempt()
-        assert str(caught.value.where) == "ftgate.yaml:7: api_key_env"
         assert f"127.0.0.1:{server.port}" in caught.value.cure
         assert caught.value.fatal
     assert server.n_connections == 0

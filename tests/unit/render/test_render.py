@@ -53,15 +53,18 @@ def text_of(result, verbosity=0):
 
 
 def test_ready_does_not_say_to_train_for_nothing():
-    for breaks_even, expected_sentence in (
-        (True, "READY: train now"),
-        (False, "at these costs training never pays for itself"),
+    checks = (Check("headroom", "pass", "room 9"), Check("power", "warning", "power is only 22 %"))
+    for breaks_even, sentences in (
+        (True, ["READY, but power is only 22 %", "room 9; 0 examples"]),
+        (False, ["at these costs training never pays for itself", "power is only 22 %", "room 9"]),
     ):
         costs = Economics(None, None, None, 1, None, None, breaks_even, None, "s")
-        result = gate(stage="ready", checks=(Check("headroom", "pass", "m"),), economics=costs)
-        assert all(
-            expected_sentence in text for text in (text_of(result), document([result], Session()))
-        )
+        result = gate(stage="ready", checks=checks, economics=costs)
+        for page in (text_of(result), document([result], Session())):
+            places = [page.find(sentence) for sentence in sentences]
+            assert -1 not in places
+            assert places == sorted(places)
+        assert "warning power" not in text_of(result)
 
 
 @pytest.mark.parametrize("proven", [True, False])
