@@ -28,8 +28,10 @@ _BANDS, _BINS_PER_BAND = 24, 4
 _LIKELY = 0.45  # share of equal hashes: 3 standard errors of the hashes of a short text below NEAR
 _PAIRS_PER_TEXT = 8  # and band; of texts with thousands of candidates only some are compared
 _AT_ONCE = 100_000  # pairs, or characters: few enough for memory
+_KEPT = 20_000_000  # shingles that wait for the next comparison
 _SEED = 20_261_124
 _NO_HASH = np.uint32(np.iinfo(np.uint32).max)
+_FACTORS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x27D4EB2F165667C5)
 
 
 class Row(NamedTuple):
@@ -129,7 +131,9 @@ class _Comparison:
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self._rows = rows
-        self._shingles = lru_cache(maxsize=256)(wording.shingles)
+        longest = max((len(row.words) for row in rows), default=0)
+        # eight bytes each, and at least those of two texts
+        self._shingles = lru_cache(maxsize=2 + _KEPT // (longest + 1))(_distinct_shingles)
 
     def is_near(self, position: int, other_position: int) -> bool:
         """Return whether rows are near duplicates."""
@@ -143,7 +147,34 @@ class _Comparison:
         if text == other_text:
             return True
         shingles = self._shingles(text)
-        return wording.resemblance(shingles, self._shingles(other_text)) >= NEAR
+        return _resemblance(shingles, self._shingles(other_text)) >= NEAR
+
+
+def _distinct_shingles(text: str) -> NDArray[np.uint64]:
+    """Return the distinct shingles of a text in order, each as a hash of 64 bits.
+
+    So many bits tell all shingles of two texts apart, but once in billions of pairs of long texts.
+    Shingles cross words, as some scripts need.
+    """
+    padded = text.ljust(wording.SHINGLE)
+    characters = np.frombuffer(padded.encode("utf-32-le", "surrogatepass"), np.uint32)
+    hashes = np.zeros(len(characters) - wording.SHINGLE + 1, np.uint64)
+    for place, factor in enumerate(_FACTORS):
+        hashes += characters[place : len(hashes) + place] * np.uint64(factor)
+
+    hashes.sort()
+    is_first = np.ones(len(hashes), bool)
+    is_first[1:] = hashes[1:] != hashes[:-1]
+    return hashes[is_first]
+
+
+def _resemblance(shingles: NDArray[np.uint64], others: NDArray[np.uint64]) -> float:
+    """Return the share of common shingles, from 0 to 1: Broder's resemblance, or Jaccard index."""
+    both = np.concatenate((shingles, others))
+    # the stable sort merges two runs that are in order
+    both.sort(kind="stable")
+    shared = np.count_nonzero(both[1:] == both[:-1])
+    return float(shared / (len(both) - shared))
 
 
 def _candidates(rows: Sequence[Row]) -> Iterator[tuple[int, int]]:
