@@ -37,9 +37,7 @@ MODELS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("candidate", "called", "fragments"), MODELS, ids=lambda value: str(value)[:40]
-)
+@pytest.mark.parametrize(("candidate", "called", "fragments"), MODELS)
 def test_a_mistaken_model(
     project: Project, candidate: Any, called: bool, fragments: list[str]
 ) -> None:
