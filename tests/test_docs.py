@@ -284,8 +284,9 @@ def ratings_block(block: Block, project: Project) -> None:
     project.gate_test(metric={"name": "human_preference", "path": "ratings.csv"})
     gate = project.gate()
     # anna's candidate and boris' tie, where the answers differ; of two equal ones nobody prefers either
+    # two raters are too few to show a gain
     assert (gate["verdict"], gate["candidate"]["value"]) == (
-        "pass",
+        "inconclusive",
         pytest.approx((20 * 0.75 + 40 * 0.5) / 60),
     )
 

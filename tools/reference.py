@@ -218,7 +218,7 @@ def _example(key: str, schema: Mapping[str, Any]) -> str:
     from pytest_ftgate.config.forms import form
 
     for example in schema.get("examples", ()):
-        return f" Example: `{form(key, example, in_python=False, is_keyword=False)}`."
+        return f"<br>`{form(key, example, in_python=False, is_keyword=False)}`"
     return ""
 
 
@@ -633,8 +633,8 @@ _ABOUT = {
     "test set. The same rows are split in the same way, whatever their order. The files are "
     "written beside the original, with its suffix. Of rows that repeat, the test set has one; rows "
     "with the same input and different outputs stay in the training set: a person has to decide.",
-    "dedupe": "It takes out what the other set holds, as copies or near copies, and what the set "
-    "itself repeats. Rows with the same input and different outputs stay: a person has to decide.",
+    "dedupe": "It takes out copies, near copies and what the set itself repeats, but no row whose "
+    "input has another output, too.",
     "compare": "**Worse** is a worse verdict (in the order `pass`, `inconclusive`, `fail`, "
     "`error`), a missing gate, a required gate that is no longer met, or a weaker threshold. "
     "Changes of the values, of the models and of the data are shown and do not count; latencies "

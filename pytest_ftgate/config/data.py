@@ -77,7 +77,7 @@ class DataKeys(Keys):
     def _answer_apart(self) -> "DataKeys":
         """Refuse fields that would send the expected output to the model."""
         parts = {name: column for column, name in self.fields.items() if name in _PARTS}
-        if parts and len(parts) == len(self.fields) and not parts.keys() & self.fields.keys():
+        if parts and len(parts) == len(self.fields) and self.fields.keys().isdisjoint(_PARTS):
             problem = misread("each name of a part comes first, and its column second", parts)
             raise refused_key("fields", problem)
 

@@ -426,7 +426,7 @@ def test_the_message_counts_malformed_answers_and_shows_the_most_frequent(projec
     mentions(
         finding,
         "-1.7 points" if finding["observed"] < 0 else "+0.0 points",
-        "+61.7 as written",
+        "as written: gain +61.7",
         "a label alone",
     )
 

@@ -188,7 +188,7 @@ def test_a_margin_is_held_against_the_range(project: Project) -> None:
         stopped(project.judge(metric=distance, margin=7.9), "fail", called=True)["required"] == 7.9
     )
     refused = stopped(project.judge(metric=distance, margin=8))
-    mentions(refused, "test_gate.py:4", "margin 8", "marker", "distance", "0 and 8")
+    mentions(refused, "test_gate.py:4", "margin 8", "distance", "0 and 8")
 
 
 @pytest.mark.parametrize("ft", [range(10, 20), range(20, 40)])

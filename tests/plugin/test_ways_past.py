@@ -193,7 +193,7 @@ def test_one_column_is_not_question_and_answer(project: Project, name: str) -> N
         ("intent", {"expected": "intent", name: "intent"}),
     ):
         gate = project.judge(test_set={"path": "test.jsonl", "fields": fields})
-        because(gate, "error", "configuration", repr(name), repr(column))
+        because(gate, "error", "configuration", name, column)
 
 
 # --- the comparison is none ----------------------------------------------------------------------------------

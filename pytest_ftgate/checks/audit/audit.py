@@ -412,7 +412,7 @@ def compare_labels(
     rows = trained.labeled + tested.labeled
     distinct = trained.counts.keys() | tested.counts.keys()
     has_labels = are_labels(list(tested.counts.elements()), trained.counts)
-    if rows < trained.unlabeled + tested.unlabeled or not has_labels:
+    if rows <= trained.unlabeled + tested.unlabeled or not has_labels:
         return Labels()
 
     only_in_test = {}

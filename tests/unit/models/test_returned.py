@@ -69,7 +69,7 @@ def test_a_label_is_read_where_there_is_one(answer: Any, label: str | None) -> N
             for value in ([0.25, 0.75], np.array([[0.25, 0.75]]))
         ),
         ({"logits": [1]}, ["dict", "{'logits': [1]}"]),
-        (["x", "y"], ["['x', 'y']", "return text"]),
+        (["x", "y"], ["['x', 'y']", "return one text"]),
         ([{"generated_text": "ham"}], ["return its text: answer[0]['generated_text']"]),
         (np.array([[0.3]]), ["returned 1 number for", "LABELS[int(score > 0.5)]"]),
         (SimpleNamespace(cats={}), ["SimpleNamespace", "return text"]),
