@@ -31,18 +31,9 @@ def _is_edge(character: str) -> bool:
 
 
 def _punctuation(text: str) -> str:
-    start = 0
-    end = len(text)
-    while start < end and _is_edge(text[start]):
-        start += 1
-
+    edges = "".join(filter(_is_edge, set(text)))
     # nothing but punctuation stays
-    if start == end:
-        return text
-
-    while _is_edge(text[end - 1]):
-        end -= 1
-    return text[start:end]
+    return text.strip(edges) or text
 
 
 _STEPS: Mapping[str, Callable[[str], str]] = {

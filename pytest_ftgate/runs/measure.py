@@ -204,7 +204,9 @@ def score_run(
 def lengths(measured: Measured) -> Floats:
     """Return the characters of the answer to each example, the mean over its repeats."""
     texts = [[(answer or "").strip() for answer in repeat] for repeat in measured.answers]
-    return np.array([list(map(len, repeat)) for repeat in texts], dtype=float).mean(axis=0)
+    sizes = np.array([list(map(len, repeat)) for repeat in texts], dtype=float)
+    means: Floats = sizes.mean(axis=0)
+    return means
 
 
 def _located(error: MetricError, measured: Measured) -> MetricError:
