@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from doc_pages import DOCS, Block, blocks, blocks_under, commands, file_of
+from doc_pages import DOCS, ROOT, Block, blocks, blocks_under, commands, file_of
 from endpoint_project import EndpointProject, index_of
 from gate_project import Project, check, checks, ends, label, passed, refused, write_jsonl, wrong
 from loopback import LoopbackServer, Reply, Request
@@ -154,9 +154,8 @@ def test_a_rag_baseline(endpoint: EndpointProject, monkeypatch: pytest.MonkeyPat
 
 
 def converted(project: Project, script: str) -> None:
-    """Run the page's script, and judge what it writes: the baseline is right on 40 of 60."""
-    shown(project, BOOK, script=script)
-    runpy.run_path(script)
+    """Run the script, and judge what it writes: the baseline is right on 40 of 60."""
+    runpy.run_path(str(ROOT / "examples" / script))
     ids = [
         json.loads(line)["id"]
         for line in (project.path / "test.jsonl").read_text(encoding="utf-8").splitlines()
@@ -172,7 +171,7 @@ def converted(project: Project, script: str) -> None:
 def test_from_openai_evals(project: Project) -> None:
     items = [{"ticket_text": f"customer ticket {i}", "correct_label": label(i)} for i in range(60)]
     write_jsonl(project.path / "evals.jsonl", [{"item": item} for item in items])
-    assert judged_by_own(project, "From OpenAI Evals")["n"] == 60
+    assert judged_by_own(project, "openai_evals")["n"] == 60
 
 
 def test_from_promptfoo(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +199,7 @@ def test_from_promptfoo(project: Project, monkeypatch: pytest.MonkeyPatch) -> No
         f"{text},{label(i)}\n" for i, text in enumerate(questions)
     )
     project.file("tests.csv", csv)
-    assert judged_by_own(project, "From promptfoo")["n"] == 60
+    assert judged_by_own(project, "promptfoo")["n"] == 60
 
 
 def test_from_deepeval(project: Project) -> None:
@@ -211,13 +210,14 @@ def test_from_deepeval(project: Project) -> None:
         for i in range(60)
     ]
     project.file("goldens.json", json.dumps(goldens))
-    assert judged_by_own(project, "From DeepEval")["n"] == 60
+    assert judged_by_own(project, "deepeval")["n"] == 60
 
 
-def judged_by_own(project: Project, heading: str) -> dict[str, Any]:
-    """Judge functions with the keys of the section."""
+def judged_by_own(project: Project, tool: str) -> dict[str, Any]:
+    """Judge functions with the keys that the page shows for this tool."""
     project.own()
-    keys: dict[str, Any] = yaml.safe_load(of(blocks_under(BOOK, heading), "yaml").text)
+    shown_gates = of(blocks_under("troubleshooting.md", "From other tools"), "yaml").text
+    keys: dict[str, Any] = yaml.safe_load(shown_gates)["gates"][tool]
     return passed(project.judge(**keys, baseline="python:own:weak", candidate="python:own:good"))
 
 

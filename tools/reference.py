@@ -276,9 +276,8 @@ def _models(schema: _Schema) -> str:
     intro = (
         f"A model is a name under `models` in the gate file, a string ({spellings}), a mapping "
         "with one `provider` of the columns, or in Python code a callable. `{extends: NAME, ...}` "
-        "takes the keys of a model of the file and replaces some. *Others* are providers of the "
-        "hook `pytest_ftgate_model`, to which further keys are passed on. A cell has the default, "
-        "or says that the key is possible."
+        "replaces some keys of another model. *Others* are providers of the hook "
+        "`pytest_ftgate_model`. A cell has the default, or says that the key is possible."
     )
     columns = [name if name == "others" else f"`{name}`" for name in providers]
     rows = [_model_row(schema, providers, key) for key in keys]
@@ -336,12 +335,12 @@ _MEASURES = {
     "f1_macro": "mean F1 over all labels, each with the same weight",
     "f1_micro": "F1 of the counts of all labels together",
     "f1_weighted": "mean F1, weighted by how often each label is expected",
-    "precision_macro": "precision, averaged like `f1_macro`",
-    "precision_micro": "precision, averaged like `f1_micro`",
-    "precision_weighted": "precision, averaged like `f1_weighted`",
-    "recall_macro": "recall, averaged like `f1_macro`",
-    "recall_micro": "recall, averaged like `f1_micro`",
-    "recall_weighted": "recall, averaged like `f1_weighted`",
+    "precision_macro": "as `f1_macro`",
+    "precision_micro": "as `f1_micro`",
+    "precision_weighted": "as `f1_weighted`",
+    "recall_macro": "as `f1_macro`",
+    "recall_micro": "as `f1_micro`",
+    "recall_weighted": "as `f1_weighted`",
     "matthews_corrcoef": "Matthews correlation of answered and expected labels",
     "cohen_kappa": "agreement with the expected labels beyond chance",
     "exact_match": "share of answers that equal the expected text or JSON value",
@@ -366,9 +365,8 @@ _OPTION_MEANINGS = {
     "normalize": "differences to ignore: `unicode`, `case`, `whitespace`, `punctuation`, or a list "
     "of them; default for labels: the last three, unless that makes two labels the same; for "
     "fields see [extraction](../metrics.md#extraction)",
-    "pattern": "for labels and numbers: a regular expression that finds it in an answer, and in "
-    "expected outputs that hold more (its first group if any); for `format`: one that the whole "
-    "answer must match",
+    "pattern": "a regular expression that finds the label or number in an answer (its first group "
+    "if any); for `format` the whole answer must match",
     "json_field": "dotted path of the label or number in a JSON answer, such as `result.label`",
     "order": "`true`: tool calls must come in the expected order",
     "extra": "further tool calls: `wrong` (default) or `ignore`",
@@ -383,9 +381,8 @@ _OPTION_MEANINGS = {
     "strip_code_fence": "`true`: ignore one Markdown code fence around the whole answer",
     "fields": "dotted names of the fields to score; default: all that the test set expects",
     "average": "`samples` (default) or `micro`",
-    "lists": "how two lists are compared: `match` (default of `field_f1`, which alone has it) "
-    "pairs the items so that most fields agree, `sequence` compares by position, `set` compares "
-    "whole items in any order",
+    "lists": "`match` (default of `field_f1`, which alone has it) pairs the items of two lists so "
+    "that most fields agree, `sequence` compares by position, `set` whole items in any order",
     "tolerance": "allowed difference between numbers: one number, or for fields a mapping of field "
     "to number",
     "relative": "allowed difference as a share of the expected number",
@@ -476,9 +473,8 @@ def _metrics(schema: _Schema) -> Iterator[str]:
         "**kind**: each answer is right or wrong (`right wrong`), or has a score (`graded`), or "
         "only the whole set has a value (`set`); the [statistical test](../methods.md) depends on "
         "it. Values are from 0 to 1 where nothing else is said. An *extra* is installed with `pip "
-        'install "pytest-ftgate[NAME]"`, in a clone `pip install ".[NAME]"`. `thresholds` also '
-        "accepts `latency_p50_s`, `latency_p95_s`, `cost_usd` and `error_rate`, the share of "
-        "missing answers."
+        'install ".[NAME]"`. `thresholds` also accepts `latency_p50_s`, `latency_p95_s`, '
+        "`cost_usd` and `error_rate`, the share of missing answers."
     )
     yield _table(("name", "measures", "kind"), rows)
     yield "## Options"
@@ -624,22 +620,18 @@ def _with_value(name: str, settings: Mapping[str, Any]) -> str:
 
 
 _ABOUT = {
-    "init": "It finds the `*test*` and the `*train*` file in the folder or in `data`, warns of "
-    "what would fail, and proposes a metric (`f1_macro` for labels, `exact_match` for JSON and "
-    "text) and a margin of 0.05. It writes `ftgate.yaml`, a test and, if pytest has no ini file "
-    "yet, a `pytest.ini` that makes the gate [required](../protect.md). Existing files are never "
-    "changed.",
+    "init": "It looks in the folder and in `data`, warns of what would fail, and proposes a metric "
+    "and a margin of 0.05. It writes `ftgate.yaml`, a test and, if pytest has no ini file yet, a "
+    "`pytest.ini` that makes the gate [required](../protect.md). Existing files are never changed.",
     "split": "Groups, copies and near copies stay on one side, and each label has its share of the "
-    "test set. The same rows are split in the same way, whatever their order. The files are "
-    "written beside the original, with its suffix. Of rows that repeat, the test set has one; rows "
-    "with the same input and different outputs stay in the training set: a person has to decide.",
+    "test set. The files are written beside the original. Of rows that repeat, the test set has "
+    "one; rows with the same input and different outputs stay in the training set.",
     "dedupe": "It takes out copies, near copies and what the set itself repeats, but no row whose "
     "input has another output, too.",
     "compare": "**Worse** is a worse verdict (in the order `pass`, `inconclusive`, `fail`, "
-    "`error`), a missing gate, a required gate that is no longer met, or a weaker threshold. "
-    "Changes of the values, of the models and of the data are shown and do not count; latencies "
-    "and costs only if they changed by more than 20 %. A gain that lies within the other's bounds "
-    "may be chance. If the test set changed, values cannot be compared.",
+    "`error`), a missing gate, a required gate that is no longer met, or a weaker threshold. Other "
+    "changes are shown; latencies and costs only if they changed by more than 20 %. If the test "
+    "set changed, values cannot be compared.",
     "schema": "It ships with the package ([editors](gate-file.md)).",
 }
 

@@ -40,14 +40,13 @@ class DataKeys(Keys):
         examples=["data/test.jsonl"],
     )
     format: Text = optional(
-        f"How the file is written, or what its rows hold: {', '.join(FORMATS)}. Default: detected "
-        "from the file's suffix and the keys of its rows.",
+        f"How the file is written, or what its rows hold: {', '.join(FORMATS)}. Default: detected.",
         example="csv",
     )
     fields: dict[str, Text] = Field(
         default_factory=dict,
         description="The names of the columns that hold id, input, expected and group; a dot leads "
-        "to a value within a value. Columns of input and expected overrule the detected format.",
+        "to a value within a value.",
         examples=[{"input": "question", "expected": "answers.text"}],
     )
     limit: Annotated[Positive, Weaker("lower", unwritten="all rows")] = optional(

@@ -86,7 +86,7 @@ class GateKeys(Keys):
     )
     baselines: BaselinesValue = optional(
         "Several models by name; the candidate must beat each of them. {model, margin} or {model, "
-        "max_drop} gives one its own standard: with max_drop, a champion need not be beaten.",
+        "max_drop} gives one its own standard.",
         example={"prompt": "openai:gpt-4.1-mini", "live": "recorded:live.jsonl"},
     )
     candidate: ModelValue = optional(
@@ -106,25 +106,24 @@ class GateKeys(Keys):
         example=0.05,
     )
     max_drop: ProvenDrop = optional(
-        "In place of margin, for a candidate that is cheaper or faster: how much worse it may be, "
-        "in the metric's unit. It must be proven to be worse by at most that.",
+        "In place of margin, for a candidate that is cheaper or faster: it must be proven to be "
+        "worse by at most this, in the metric's unit.",
         example=0.02,
     )
     cheaper_by: Factor = optional(
-        "With max_drop, the factor by which a call of the candidate must be cheaper than one of "
-        "the baseline: 6 means a sixth of the cost.",
+        "With max_drop, the factor by which a call must be cheaper than one of the baseline: 6 "
+        "means a sixth of the cost.",
         example=5,
     )
     faster_by: Factor = optional(
-        "With max_drop, the factor by which the candidate's p50 latency must be lower than the "
-        "baseline's: 2 means half the time.",
+        "With max_drop, the factor by which the p50 latency must be lower than the baseline's: 2 "
+        "means half the time.",
         example=2,
     )
     evidence: Evidence = Field(
         "significant",
-        description="observed: the measured gain reaches the margin. significant: in addition, the "
-        "lower bound of the gain is above zero. proven: the lower bound of the gain reaches the "
-        "margin. The bound is one-sided, at the level of confidence.",
+        description="observed: the measured gain reaches the margin. significant: its lower bound "
+        "is above zero, too. proven: its lower bound reaches the margin, too.",
     )
     confidence: Annotated[float, Field(gt=0.5, lt=1, allow_inf_nan=False), Weaker("lower")] = Field(
         0.95, description="The one-sided confidence level of the evidence."
@@ -139,22 +138,22 @@ class GateKeys(Keys):
     )
     thresholds: ThresholdsValue = Field(
         {},
-        description="Minimum or maximum values of the candidate, by metric, or by latency_p50_s, "
-        "latency_p95_s, cost_usd or error_rate. A metric with options is written under metric. "
-        "Merged by name with the thresholds of the marker, the gate and defaults.",
+        description="Limits of the candidate, by metric, or by latency_p50_s, latency_p95_s, "
+        "cost_usd or error_rate. A metric with options is written under metric. Those of the "
+        "marker, the gate and defaults are merged by name.",
         examples=[{"accuracy": {"min": 0.8}, "latency_p95_s": {"max": 1.5}}],
     )
     missing_answers: Annotated[Literal["error", "wrong"], words("wrong", "error")] = Field(
         "error",
-        description="How to treat an answer of the candidate that is missing after all retries. "
-        "error: the gate cannot be judged. wrong: the answer counts as wrong.",
+        description="An answer of the candidate that is missing after all retries makes the gate "
+        "an error, or counts as wrong.",
     )
     repeats: Annotated[int, Field(ge=1, le=1000), Weaker("lower")] = Field(
         1, description="Answers per example; their scores are averaged."
     )
     timeout_s: AboveZero = optional(
         "Time limit in seconds for all answers of all models. When it is reached, the gate is an "
-        "error; the answers so far are kept. Default: no limit.",
+        "error. Default: no limit.",
         example=1800,
     )
     hypothesis: HypothesisValue = optional(
@@ -163,15 +162,14 @@ class GateKeys(Keys):
         example={"from": 0.8, "to": 0.87},
     )
     goal: Goal = optional(
-        "The purpose of the fine-tune. Fine-tuning suits style, format, classification, "
-        "extraction, latency and cost. The gate fails for knowledge, reasoning, one_off, safety "
-        "and new_modality, which it does not suit.",
+        "The purpose of the fine-tune. The gate fails for knowledge, reasoning, one_off, safety "
+        "and new_modality.",
         example="classification",
     )
     stage: Annotated[Literal["accept", "ready"], words("ready", "accept")] = Field(
         "accept",
-        description="accept: judge the candidate. ready: there is no candidate yet; run all checks "
-        "that are possible before training, where green means that it is worth training.",
+        description="accept: judge the candidate. ready: there is no candidate yet; green means "
+        "that it is worth training.",
     )
     economics: EconomicsKeys = optional(
         "The costs and savings of the fine-tune, and their limits.",
@@ -179,8 +177,8 @@ class GateKeys(Keys):
     )
     checks: ChecksValue = Field(
         {},
-        description="fail, warn or ignore, by the name that a check is printed under. Merged by "
-        "name with the levels of the marker, the gate and defaults.",
+        description="fail, warn or ignore, by the name of a check. Those of the marker, the gate "
+        "and defaults are merged by name.",
         examples=[{"imbalance": "ignore", "prompt_mismatch": "fail"}],
     )
     guards: Annotated[dict[str, GuardKeys], Named] = Field(
@@ -192,19 +190,16 @@ class GateKeys(Keys):
         "Parts of the test set on which the candidate must not get worse.", example=["language"]
     )
     agreement: AgreementKeys = optional(
-        "For an artefact that must be what was judged: merged, quantised, converted or served "
-        "elsewhere. The baseline that it names need not be beaten, so that such a gate needs no "
-        "margin.",
+        "For an artifact that must be what was judged: merged, quantized, converted or served "
+        "elsewhere. It needs no margin.",
         example={"with": "judged", "min": 0.98},
     )
     max_age_days: Annotated[AboveZero, Weaker("higher")] = optional(
         "The maximum age of the oldest answer used for the verdict, in days.", example=30
     )
     max_attempts: Annotated[int, Field(ge=1, le=5), Weaker("higher")] = optional(
-        "The number of distinct sets of answers, of the candidate and of the baselines, that may "
-        "be judged on this test set. Each may spend half of what is left of the gate's level of "
-        "error, the last one all of it. The same answers judged again are no attempt. One example "
-        "in ten may be shown, and never counts. Default: there is no limit.",
+        "The number of distinct sets of answers that may be judged on this test set, each at a "
+        "stricter level of confidence. Default: no limit.",
         example=3,
     )
 

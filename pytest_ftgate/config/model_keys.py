@@ -98,8 +98,7 @@ class Price(Keys):
         "US dollars per million cached input tokens.", example=0.1
     )
     gpu_hour_usd: Amount = optional(
-        "US dollars per hour for the machine that serves a model of your own; the cost is spread "
-        "over its calls.",
+        "US dollars per hour for a machine of your own.",
         example=2.5,
     )
 
@@ -112,12 +111,12 @@ _SYSTEM_FILE: Any = optional(
 )
 _FEW_SHOT: Any = optional(
     "The number of training examples to send as user and assistant turns: stratified by label, "
-    "chosen with a fixed seed, and the same for every input.",
+    "the same for every input.",
     example=8,
 )
 _RETRIEVAL: Any = optional(
-    "The number of training examples to send as user and assistant turns: those with the inputs "
-    "most similar to each input, the most similar one last.",
+    "The number of training examples to send as user and assistant turns: those most similar to "
+    "each input.",
     example=8,
 )
 _TEMPLATE: Any = optional(
@@ -242,19 +241,17 @@ class OpenAIKeys(_Asked):
         "The maximum number of calls per minute, in each process.", example=500
     )
     latency_sample: Count = optional(
-        "Measure latency on the first so many test examples, asked one at a time before the run, "
-        "instead of on all answers.",
+        "Measure latency on the first so many test examples, asked one at a time before the run.",
         example=50,
     )
     revision: Text = optional(
-        "The version of the weights, if the model's name does not identify it. Stored answers are "
-        "reused until it changes. Default: at OpenAI they are always reused, elsewhere they are "
-        "kept for the session.",
+        "The version of the weights or the function. Stored answers are reused until it changes. "
+        "Default: at OpenAI always reused, elsewhere kept for the session.",
         example="2026-05-01",
     )
     served_as: _ServedAs = optional(
         "Other names that the endpoint's answers may give as their model, such as the model behind "
-        "an alias. An answer of any other model is an error.",
+        "an alias.",
         example="gpt-4.1-mini-2026-04-14",
     )
     price: Price = _PRICE
@@ -281,13 +278,12 @@ class PythonKeys(Provider, Keys):
     timeout_s: AboveZero = optional("Timeout of one attempt, in seconds. Default: 60.", example=60)
     retries: Count = _RETRIES
     revision: Text = optional(
-        "The version of the function: its answers are stored on disk and reused until this key "
-        "changes. Default: they are kept for the session.",
+        "The version of the weights or the function. Stored answers are reused until it changes. "
+        "Default: kept for the session.",
         example="2026-05-01",
     )
     batch_size: Positive = optional(
-        "The maximum number of inputs per call: the function takes a list of inputs and returns a "
-        "list of answers.",
+        "The maximum number of inputs per call: the function takes and returns lists.",
         example=32,
     )
     workers: Positive = optional(

@@ -121,7 +121,7 @@ class GuardKeys(Keys):
     )
     max_drop: ProvenDrop = Field(
         description="How much worse than any baseline the candidate may be, in the metric's unit: "
-        "the upper bound of the drop, at the level of confidence, is at most this.",
+        "the upper bound of the drop.",
         examples=[0.02],
     )
 
@@ -137,8 +137,7 @@ class SliceKeys(Keys):
     max_drop: Annotated[Amount, Weaker("higher")] = Field(
         0.03,
         description="How much worse than any baseline the candidate may be on a slice, in the "
-        "metric's unit. A larger drop fails where the candidate is significantly worse, corrected "
-        "for the number of slices and baselines.",
+        "metric's unit. A larger drop fails where the candidate is significantly worse.",
     )
 
     @model_validator(mode="after")
@@ -153,13 +152,12 @@ class AgreementKeys(Keys):
 
     with_baseline: Text = Field(
         alias="with",
-        description="The name of the baseline whose answers the candidate must give: the artefact "
-        "that was judged.",
+        description="The name of the baseline whose answers the candidate must give.",
         examples=["judged"],
     )
     min: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False), Weaker("lower")] = Field(
-        description="The share of examples with the same answer, as the metric reads it, whose "
-        "lower bound must reach this, at the level of confidence.",
+        description="The share of the same answers, as the metric reads them: its lower bound must "
+        "reach this.",
         examples=[0.98],
     )
 
@@ -272,8 +270,7 @@ class EconomicsKeys(Keys):
         "The expected number of calls per month.", example=100000
     )
     candidate_price: CandidatePriceKeys = optional(
-        "The expected price of the candidate, for stage: ready, where a call is taken to have as "
-        "many tokens as one of the baseline. At stage: accept the candidate's own price counts.",
+        "The expected price of the candidate, for stage: ready.",
         example={"input_per_1m": 0.3, "output_per_1m": 1.2},
     )
     training_cost_usd: TrainingCost = optional(
