@@ -365,6 +365,15 @@ _TABLE = (
         "The expected gain would be shown in less than half of all runs.",
     ),
     CheckName(
+        "unlabeled",
+        "gain",
+        "decides",
+        "scored",
+        "The candidate's answer to an input of unlabeled_set differs from that of a baseline, as "
+        "the metric reads both, and the label is missing. An equal answer is a tie, whatever its "
+        "label.",
+    ),
+    CheckName(
         "agreement",
         "gain",
         "decides",

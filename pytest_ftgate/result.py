@@ -273,6 +273,27 @@ class TestSetResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Unanswered:
+    """An input that needs a label."""
+
+    id: str
+    # text, or the messages of a conversation
+    input: str | tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnlabeledResult:
+    """The unlabeled set: its file, the SHA-256 of the file, the number of inputs."""
+
+    path: str | None = None
+    sha256: str | None = None
+    inputs: int | None = None
+    # inputs that need a label and have none; null where the models did not answer
+    to_label: int | None = None
+    rows: tuple[Unanswered, ...] = field(default=(), metadata=INNER)
+
+
+@dataclass(frozen=True, slots=True)
 class Flip:
     """An example with the answers of both models."""
 
@@ -386,6 +407,8 @@ class GateResult(Comparison):
     margin_proven: bool | None = None
     training: TrainingResult = field(default_factory=TrainingResult)
     test_set: TestSetResult = field(default_factory=TestSetResult)
+    # null without unlabeled_set
+    unlabeled: UnlabeledResult | None = None
     # one for each name
     checks: tuple[Check, ...] = ()
     hypothesis: str | None = None

@@ -8,7 +8,7 @@ from operator import eq
 
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.result import Check, called
-from pytest_ftgate.runs.measure import Measured
+from pytest_ftgate.runs.measure import Measured, measure_run
 from pytest_ftgate.text import EXCERPT, LONGEST, NAMED, plural, printable, shortened
 
 _MANY = 0.05
@@ -21,6 +21,16 @@ _STEPS = {"next row": 1, "previous row": -1}
 def answers_of(role: str) -> str:
     """Return the name of the checks of a model's answers: one for all baselines."""
     return "candidate_answers" if role == "candidate" else "baseline_answers"
+
+
+def check_complete(gate: Context) -> list[Check]:
+    """Check that every answer arrived of which the gain is made."""
+    measured = gate.measured
+    if gate.unlabeled is not None and gate.measured:
+        measured = {}
+        for role, run in gate.answers_of_gain.items():
+            measured[role] = measure_run(gate.asked(role).name, run)
+    return complete_checks(measured, gate.forgiven)
 
 
 def complete_checks(measured: Mapping[str, Measured], forgiven: Collection[str]) -> list[Check]:

@@ -99,10 +99,16 @@ def divide(config: GateKeys, test: DataSet) -> tuple[DataSet, DataSet]:
 
 
 def fingerprint(examples: Iterable[Example]) -> tuple[str, ...]:
-    """Return what identifies a test set: the hashes of its inputs with their expected outputs."""
+    """Return what identifies a test set: the hashes of its inputs with their expected outputs.
+
+    Those of unlabeled_set are known by their inputs alone.
+    """
     hashes = set()
     for example in examples:
-        hashes.add(hash_of(f"{normalized_input(example.input)}\n{expected_text(example.expected)}"))
+        text = normalized_input(example.input)
+        if example.expected is not None:
+            text += f"\n{expected_text(example.expected)}"
+        hashes.add(hash_of(text))
 
     return tuple(sorted(hashes)[:_MOST])
 

@@ -39,7 +39,7 @@ def _cures(gate: Context, role: str) -> Iterator[str | None]:
     yield _asked_otherwise(gate)
     yield _malformed(gate)
     yield constant_baseline.cure_of_candidate(gate)
-    if not gate.config.standard_of(role).drops:
+    if not gate.config.standard_of(role).drops and gate.unlabeled is None:
         yield ready.headroom(gate, role).advice
     yield _scarce_label(gate)
     yield _find_out(gate)

@@ -22,6 +22,8 @@ from pytest_ftgate.result import (
     GateResult,
     ModelResult,
     Threshold,
+    Unanswered,
+    UnlabeledResult,
     Verdict,
     merged_by_name,
     verdict_of,
@@ -38,6 +40,33 @@ class Found(NamedTuple):
 
     facts: Mapping[str, Any]
     checks: Iterable[Check] = ()
+
+
+class Unlabeled(NamedTuple):
+    """Hold the inputs of ``unlabeled_set``.
+
+    Attributes:
+        data: the inputs with the labels that are known; those of other inputs are None.
+        to_label: the rows that need a label and have none; None until all models have answered.
+        runs: the runs over the test set and these inputs together, with their gains, by role; empty
+            while a label is missing.
+    """
+
+    data: DataSet
+    to_label: tuple[int, ...] | None = None
+    runs: Mapping[str, measure.Measured] = {}
+
+    @property
+    def facts(self) -> UnlabeledResult:
+        """Return the facts of the inputs that are known so far."""
+        rows = [self.data.examples[row] for row in self.to_label or ()]
+        return UnlabeledResult(
+            path=self.data.path,
+            sha256=self.data.sha256,
+            inputs=len(self.data),
+            to_label=None if self.to_label is None else len(rows),
+            rows=tuple(Unanswered(example.id, example.input) for example in rows),
+        )
 
 
 @dataclass(frozen=True)
@@ -58,6 +87,7 @@ class Context:
         attempt: which attempt on its test set the candidate is; None before training.
         shown: the examples that may be shown, where attempts are limited; None: all may be shown,
             and count.
+        unlabeled: the inputs that count in the gain, and whose labels may be missing.
         runs: the runs of all models by name.
         measured: the runs with their facts, by role, and with scores if all could be scored.
         facts: fields of the result that are known so far, by name.
@@ -75,6 +105,7 @@ class Context:
     judging: Judging | None = None
     attempt: Attempt | None = None
     shown: Shown | None = None
+    unlabeled: Unlabeled | None = None
     runs: Mapping[RunName, Run] = field(default_factory=dict)
     measured: Mapping[str, measure.Measured] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -157,6 +188,13 @@ class Context:
         """Return the expected output of each test example."""
         return self.test.expected
 
+    @cached_property
+    def gain_set(self) -> DataSet:
+        """Return the examples of which the gain is: the test set, then those of unlabeled_set."""
+        if self.unlabeled is None:
+            return self.test
+        return self.test.and_more(self.unlabeled.data)
+
     @property
     def share(self) -> bool:
         """Return whether the deciding metric is a share, whose differences are shown in points."""
@@ -201,13 +239,34 @@ class Context:
     @property
     def is_answered(self) -> bool:
         """Return whether no answer is missing that the verdict needs."""
-        runs = self.runs_of("test")
-        return not any(run.unanswered for role, run in runs.items() if role not in self.forgiven)
+        for role, run in self.answers_of_gain.items():
+            if run.unanswered and role not in self.forgiven:
+                return False
+        return True
 
     @cached_property
     def forgiven(self) -> tuple[str, ...]:
         """Return the roles whose missing answers count as wrong (``missing_answers: wrong``)."""
-        return measure.forgiven_roles(self.config.missing_answers, self.runs_of("test").values())
+        runs = self.answers_of_gain.values()
+        return measure.forgiven_roles(self.config.missing_answers, runs)
+
+    @property
+    def answers_of_gain(self) -> dict[str, Run]:
+        """Return the runs over the examples of which the gain is, by role."""
+        runs = self.runs_of("test")
+        for role, run in self.runs_of("unlabeled").items():
+            runs[role] = runs[role].with_more(run)
+        return runs
+
+    @property
+    def gain_runs(self) -> Mapping[str, measure.Measured]:
+        """Return the scored models over the examples of which the gain is, by role.
+
+        Empty if they could not be scored, or while a label is missing.
+        """
+        if self.unlabeled is None:
+            return self.scored
+        return self.unlabeled.runs
 
     @property
     def scored(self) -> Mapping[str, measure.Measured]:
@@ -229,7 +288,7 @@ class Context:
     @cached_property
     def comparisons(self) -> Mapping[str, Comparison]:
         """Return the gain over each baseline that has a margin or a ``max_drop``, by role."""
-        scores = {role: run.scores[self.deciding.name] for role, run in self.scored.items()}
+        scores = {role: run.scores[self.deciding.name] for role, run in self.gain_runs.items()}
         comparisons: dict[str, Comparison] = {}
         if "candidate" not in scores:
             return comparisons
@@ -240,14 +299,20 @@ class Context:
         return comparisons
 
     def compare(self, baseline: Scored, candidate: Scored, role: str) -> Comparison:
-        """Compare two scores of one metric on the test set, by the standard of a baseline."""
+        """Compare two scores of one metric, by the standard of a baseline.
+
+        They are those of the test set, or also of unlabeled_set, whose examples come after it.
+        """
+        groups = self.gain_set.groups
+        if candidate.per_example is not None:
+            groups = groups[: len(candidate.per_example)]
         return measure.compare_scored(
             baseline,
             candidate,
             margin=self.config.standard_of(role).gain,
             evidence=self.evidence_of(role),
             confidence=self.config.confidence,
-            groups=self.test.groups,
+            groups=groups,
         )
 
     def evidence_of(self, role: str) -> str:

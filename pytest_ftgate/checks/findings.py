@@ -102,8 +102,10 @@ def _leaked(gate: Context) -> Iterator[Check]:
     source = gate.source("training_set")
     named = []
     for row, trained in pairs[:NAMED]:
-        named.append(f"{gate.test.where(row)} = {gate.training.where(trained)}")
-    message = f"{_of(count, 'test example', len(gate.test), 'is', 'are')} also in the training set"
+        named.append(f"{gate.gain_set.where(row)} = {gate.training.where(trained)}")
+    message = (
+        f"{_of(count, 'test example', len(gate.gain_set), 'is', 'are')} also in the training set"
+    )
     message += f": {', '.join(named)}{_more(len(pairs), end=_LISTED)}"
     yield _finding(gate, "leaked", count, message, _removal(gate), required=0, source=source)
 
@@ -112,8 +114,9 @@ def _removal(gate: Context) -> str:
     """Return the cure of leaks: the one that needs no training first."""
     command = "pytest_ftgate.dedupe(test, training)"
     other = 'source="training"'
-    if gate.test.path is not None and gate.training.path is not None:
-        command = f"python -m pytest_ftgate dedupe {gate.test.path} {gate.training.path}"
+    test = gate.gain_set
+    if test.path is not None and gate.training.path is not None:
+        command = f"python -m pytest_ftgate dedupe {test.path} {gate.training.path}"
         other = "--from training"
     advice = f"Take these rows out of the test set, which needs no training: {command}. Or take "
     return advice + f"them out of the training set ({other}), and train again."
@@ -125,9 +128,9 @@ def _leaked_near(gate: Context) -> Iterator[Check]:
         return
 
     count = gate.audit.leaked_near
-    message = _of(count, "test example", len(gate.test), "has", "have")
+    message = _of(count, "test example", len(gate.gain_set), "has", "have")
     message += f" a near duplicate in the training set ({_SIMILAR})"
-    message += f": {_near_pairs(gate.test, pairs, gate.training)}"
+    message += f": {_near_pairs(gate.gain_set, pairs, gate.training)}"
     # the cure of exact leaks need not be read twice
     advice = "Remove these rows, too." if gate.audit.leaked_rows else _removal(gate)
     yield _finding(gate, "leaked_near", count, message, advice, required=0)
@@ -180,10 +183,10 @@ def _test_near_duplicates(gate: Context) -> Iterator[Check]:
     if not pairs:
         return
 
-    total = len(gate.test)
+    total = len(gate.gain_set)
     count = len({row for row, _ in pairs})
     message = f"{_of(count, 'test example', total, *_COPIES)} of an earlier one ({_SIMILAR}), "
-    message += f"copies count as one group: {_near_pairs(gate.test, pairs, gate.test)}"
+    message += f"copies count as one group: {_near_pairs(gate.gain_set, pairs, gate.gain_set)}"
     advice = "Replace them with different examples: copies add no evidence."
     yield _finding(gate, "test_near_duplicates", count, message, advice, total=total)
 
@@ -201,12 +204,12 @@ def _group_overlap(gate: Context) -> Iterator[Check]:
     if not shared:
         return
 
-    count = sum(group in shared for group in gate.test.groups)
-    places = _places(gate.test, shared)
-    message = _of(count, "test example", len(gate.test), "belongs", "belong")
+    count = sum(group in shared for group in gate.gain_set.groups)
+    places = _places(gate.gain_set, shared)
+    message = _of(count, "test example", len(gate.gain_set), "belongs", "belong")
     message += f" to groups that the training set has too: {_names(places)}"
     advice = "Split the data by group, so that all rows of a group are in one set."
-    yield _finding(gate, "group_overlap", count, message, advice, total=len(gate.test))
+    yield _finding(gate, "group_overlap", count, message, advice, total=len(gate.gain_set))
 
 
 # --- labels ---------------------------------------------------------------------------------------
@@ -217,7 +220,7 @@ def _labels_in_common(gate: Context) -> Iterator[Check]:
         return
 
     labels = gate.audit.labels
-    tested = _places(gate.test, labels.only_in_test)
+    tested = _places(gate.gain_set, labels.only_in_test)
     trained = {label: plural(count, "row") for label, count in labels.counts.items()}
     message = f"no label of the test set is in the training set: {_names(tested)} against "
     message += _names(trained)
@@ -233,7 +236,7 @@ def _labels_missing(gate: Context) -> Iterator[Check]:
     trained = {label.casefold(): label for label in labels.counts}
     misspelt: dict[str, str] = {}
     missing: dict[str, str] = {}
-    for label, place in _places(gate.test, labels.only_in_test).items():
+    for label, place in _places(gate.gain_set, labels.only_in_test).items():
         meant = difflib.get_close_matches(label.casefold(), trained, 1, _MISSPELT)
         if meant:
             misspelt[label] = f"{place}; did you mean {_quoted(trained[meant[0]])}?"

@@ -17,7 +17,7 @@ from pytest_ftgate.checks.context import Context
 from pytest_ftgate.metrics import Answers, Metric, Scored
 from pytest_ftgate.models import Completion
 from pytest_ftgate.result import Check, Status, opponent
-from pytest_ftgate.runs.measure import shown_answer
+from pytest_ftgate.runs.measure import score_known, shown_answer
 from pytest_ftgate.runs.mistakes import malformed_answers
 from pytest_ftgate.statistics.arrays import Bools
 from pytest_ftgate.statistics.evidence import Comparison
@@ -45,7 +45,7 @@ def check(gate: Context) -> Iterator[Check]:
         return
 
     for role in gate.comparisons:
-        flags = malformed_answers(metric, gate.scored[role], gate.expected)
+        flags = malformed_answers(metric, gate.gain_runs[role], gate.gain_set.expected)
         if flags.any():
             yield _checked(gate, role, flags)
 
@@ -60,7 +60,7 @@ def _checked(gate: Context, role: str, flags: Bools) -> Check:
 
     malformed = []
     for repeat, row in np.argwhere(flags).tolist():
-        malformed.append(gate.scored[role].run.predictions[repeat][row].completion)
+        malformed.append(gate.gain_runs[role].run.predictions[repeat][row].completion)
 
     status: Status = "note"
     advice = None
@@ -75,19 +75,20 @@ def _checked(gate: Context, role: str, flags: Bools) -> Check:
 def _excused(gate: Context, role: str, flags: Bools) -> Comparison:
     """Return the gain over a baseline whose malformed answers are ties, or right ones."""
     metric = gate.deciding
-    candidate = gate.scored["candidate"]
+    candidate = gate.gain_runs["candidate"]
+    expected = gate.gain_set.expected
     ties = flags
     if gate.config.standard_of(role).drops:
-        ties = flags & malformed_answers(metric, candidate, gate.expected)
+        ties = flags & malformed_answers(metric, candidate, expected)
 
     answers = []
-    for repeat, repeated in enumerate(gate.scored[role].answers):
+    for repeat, repeated in enumerate(gate.gain_runs[role].answers):
         tied = list(repeated)
         for row in np.flatnonzero(ties[repeat]):
             tied[row] = candidate.answers[repeat][row]
         answers.append(tied)
 
-    scored = _with_right_answers(metric, gate.expected, answers, flags & ~ties)
+    scored = _with_right_answers(metric, expected, answers, flags & ~ties)
     return gate.compare(scored, candidate.scores[metric.name], role)
 
 
@@ -95,7 +96,7 @@ def _with_right_answers(
     metric: Metric, expected: Sequence[Any], answers: Answers, right: Bools
 ) -> Scored:
     """Return the score where some answers, by repeat and example, get the best score."""
-    scored = metric.score(expected, answers)
+    scored = score_known(metric, expected, answers)
     if not right.any():
         return scored
 
@@ -111,7 +112,7 @@ def _with_right_answers(
 
     scores = []
     for repeat in answers:
-        of_repeat = metric.score(expected, [repeat]).per_example
+        of_repeat = score_known(metric, expected, [repeat]).per_example
         # without a statistic there is a score for each example
         assert of_repeat is not None
         scores.append(of_repeat)
@@ -124,7 +125,7 @@ def _message(
     """Return how many answers are malformed, both gains, and the most frequent of these answers."""
     share = gate.share
     standard = gate.config.standard_of(role)
-    answers = plural(len(gate.scored[role].run.all_predictions), "answer")
+    answers = plural(len(gate.gain_runs[role].run.all_predictions), "answer")
     counted = "right" if standard.drops else "ties"
     gain = show_difference(excused.gain, share=share)
     needed = show_needed(standard.gain, share=share)

@@ -57,7 +57,7 @@ def check(gate: Context) -> Found:
 def _flips(gate: Context) -> dict[str, Any]:
     """Return what the candidate fixed and broke; name only examples that may be shown."""
     name = gate.deciding.name
-    facts = flips(gate.scored[gate.best], gate.scored["candidate"], name)
+    facts = flips(gate.gain_runs[gate.best], gate.gain_runs["candidate"], name)
     if gate.shown is None:
         return facts
 
@@ -152,7 +152,7 @@ def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
 
 def _rare_group_loss(gate: Context, comparison: Comparison) -> Iterator[Check]:
     """Warn where a share of the groups that may be lost unseen would undo the gain."""
-    counts = group_counts(gate.test.groups, len(gate.test))
+    counts = group_counts(gate.gain_set.groups, len(gate.gain_set))
     target = _target(gate, comparison.required or 0.0)
     if counts is None or target is None or comparison.status != "pass":
         return

@@ -17,13 +17,14 @@ def check(gate: Context) -> Iterator[Check]:
     baseline wrote itself are a warning: a candidate that agrees with its teacher is not much worse,
     but how good either of them is remains unknown.
     """
-    candidate = gate.scored["candidate"]
     n = len(gate.test)
     for role in gate.comparisons:
         model = gate.scored[role]
         may_drop = gate.config.standard_of(role).drops
-        if not may_drop and same_outputs(model.run, candidate.run):
-            message = f"the candidate gave the same {plural(n, 'answer')} as {opponent(role)}"
+        runs = gate.gain_runs
+        if not may_drop and same_outputs(runs[role].run, runs["candidate"].run):
+            count = plural(len(gate.gain_set), "answer")
+            message = f"the candidate gave the same {count} as {opponent(role)}"
             advice = "Check whether both names refer to the same model; if not, the fine-tune "
             advice += "changed no answer."
             yield Check("identical_outputs", "fail", message, n, advice=advice)

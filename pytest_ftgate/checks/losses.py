@@ -185,7 +185,7 @@ def _too_small(guard: Guard) -> Iterator[Check]:
 
 def _ids_of_others(gate: Context) -> Iterator[Check]:
     """Refuse an id of two inputs: both would have one recorded answer, which is joined by id."""
-    inputs = {example.id: example.input for example in gate.test}
+    inputs = {example.id: example.input for example in gate.gain_set}
     for guard in gate.parts.guards:
         for row, example in enumerate(guard.test):
             if inputs.setdefault(example.id, example.input) == example.input:

@@ -33,17 +33,18 @@ def check_reach(gate: Context) -> Iterator[Check]:
 
     Not for a test set with groups, where the number needed cannot be calculated in advance.
     """
-    n = len(gate.test)
+    n = len(gate.gain_set)
+    groups = gate.gain_set.groups
     standards = [gate.config.standard_of(role) for role in gate.config.baselines]
     # a baseline without max_drop is judged by its margin
     drops = [standard for standard in standards if standard.drops]
-    has_groups = group_codes(gate.test.groups, n) is not None
+    has_groups = group_codes(groups, n) is not None
     if not drops or not n or has_groups or gate.deciding.kind == "set":
         return
 
     strictest = max(drops, key=lambda standard: standard.gain)
     tolerance = parts.Tolerance(-strictest.gain, gate.config.confidence)
-    needed = parts.size_of(gate.deciding, gate.test.groups, tolerance).needed
+    needed = parts.size_of(gate.deciding, groups, tolerance).needed
     message = f"{plural(needed, 'example')} required to prove at "
     message += f"{show_percent(gate.config.confidence)} confidence that an equal candidate is at "
     message += f"most {show_amount(-strictest.gain, share=gate.share)} worse (max_drop)"

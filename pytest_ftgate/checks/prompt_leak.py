@@ -44,7 +44,7 @@ def check(gate: Context) -> Iterator[Check]:
             yield Check("prompt_leak", "fail", message, len(rows), 0, source, advice)
 
     text = "\n".join([prompt.system or "", prompt.template or "", *texts_in(model.params)])
-    rows = held_inputs(text, [example.input for example in gate.test])
+    rows = held_inputs(text, [example.input for example in gate.gain_set])
     if rows:
         message = f"the prompt of the candidate {model.name} contains {_named_rows(gate, rows)}"
         advice = "Use examples from the training set instead (few_shot), or remove these from the "
@@ -62,8 +62,8 @@ def _field_message(gate: Context, name: str, rows: Sequence[int]) -> str:
 
 
 def _named_rows(gate: Context, rows: Sequence[int]) -> str:
-    examples = plural(len(gate.test), "test example")
-    return f"{len(rows):,} of {examples}, first {gate.test.where(rows[0])}"
+    examples = plural(len(gate.gain_set), "test example")
+    return f"{len(rows):,} of {examples}, first {gate.gain_set.where(rows[0])}"
 
 
 def held_inputs(prompt: str, inputs: Sequence[Input]) -> list[int]:

@@ -69,8 +69,8 @@ def chances_of_gain(
         None if there is not so much to gain, or nothing to draw from.
     """
     metric = gate.deciding
-    n = len(gate.test)
-    codes = group_codes(gate.test.groups, n)
+    n = len(gate.gain_set)
+    codes = group_codes(gate.gain_set.groups, n)
     question: dict[str, Any] = {
         "margin": gate.config.standard_of(role).gain,
         "confidence": gate.config.confidence,
@@ -86,6 +86,9 @@ def chances_of_gain(
         return chances(n, gain=gain, disagreement=disagreement, **question)
     if baseline is None:
         return None
+    if gate.unlabeled is not None:
+        # Other inputs are taken to be like those of the test set.
+        baseline = baseline.drawn(np.resize(np.arange(len(gate.test)), n))
     return _simulated(baseline, gain, codes, question, broken=broken)
 
 

@@ -27,6 +27,7 @@ from pytest_ftgate.checks import (
     ready,
     test_set,
     thresholds,
+    unlabeled,
 )
 
 
@@ -65,11 +66,12 @@ RULES: tuple[Rule, ...] = (
     Rule("free", baseline_quality.check),
     Rule("free", thresholds.check_sampled, "accept"),
     Rule("free", losses.check_free),
-    Rule("answered", lambda gate: answers.complete_checks(gate.measured, gate.forgiven)),
+    Rule("answered", answers.check_complete),
     Rule("answered", answers.check_retries),
     Rule("answered", thresholds.check_samples),
     Rule("scored", alternatives.diagnosis),  # the advice of others rests on it
     Rule("scored", answers.check_order),
+    Rule("scored", unlabeled.check, "accept"),
     Rule("scored", form.check, "accept"),  # where form decides, all that follows only measures form
     Rule("scored", constant_baseline.check),
     Rule("scored", ready.check_hypothesis),

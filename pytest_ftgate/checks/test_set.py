@@ -38,8 +38,8 @@ def check_size(gate: Context) -> Iterator[Check]:
 def check_reach(gate: Context) -> Iterator[Check]:
     """Check that the test set has enough examples, or groups of them, for the evidence."""
     config = gate.config
-    n = len(gate.test)
-    counts = group_counts(gate.test.groups, n)
+    n = len(gate.gain_set)
+    counts = group_counts(gate.gain_set.groups, n)
     proves = any(gate.evidence_of(role) != "observed" for role in config.baselines)
     if counts is not None and proves:
         n_groups, counted = counts
@@ -94,6 +94,8 @@ def check_format(gate: Context) -> Iterator[Check]:
     status: Status = "note"
     advice = None
     sets = {"test set": gate.test, "training set": gate.training, **gate.test_sets}
+    if gate.unlabeled is not None:
+        sets["unlabeled set"] = gate.unlabeled.data
     for name, data in sets.items():
         if not data.recognised:
             continue

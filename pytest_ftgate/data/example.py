@@ -28,7 +28,8 @@ class Example:
     Attributes:
         id: joins recorded answers to the example; a hash of the input where the data has no ids.
         input: text, or the messages of a conversation up to the answer.
-        expected: text, or any other JSON value except null.
+        expected: text, or any other JSON value except null; None in a row of ``unlabeled_set``
+            whose label is missing.
         group: name shared by examples that are not independent (one document, one speaker); None:
             independent.
         fields: all other values of the row, as JSON values by name.
@@ -131,7 +132,22 @@ class DataSet:
     def row_name(self, index: int) -> str:
         """Return the example's place within the set: ``line 7``, or ``test_set[6]``."""
         place = self.where(index)
-        return str(place) if place.line is None else f"line {place.line}"
+        is_of_file = place.line is not None and place.path == self.path
+        return f"line {place.line}" if is_of_file else str(place)
+
+    def and_more(self, data: "DataSet") -> "DataSet":
+        """Return the examples of this set and then those of another one, which no file holds."""
+        index = None
+        if self.index is not None and data.index is not None:
+            index = (*self.index, *data.index)
+        return DataSet(
+            examples=(*self.examples, *data.examples),
+            path=None,
+            sha256=f"{self.sha256} {data.sha256}",
+            origin=self.origin,
+            name=self.name,
+            index=index,
+        )
 
 
 def row_place(name: str, index: int) -> Where:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,15 +14,17 @@ from pytest_ftgate.checks.audit import (
     grouped,
     row_pairs,
 )
-from pytest_ftgate.checks.context import Context
+from pytest_ftgate.checks.context import Context, Unlabeled
 from pytest_ftgate.checks.thresholds import RUN_METRICS
 from pytest_ftgate.config import GateKeys, MetricSpec
 from pytest_ftgate.data import DataSet
+from pytest_ftgate.data.example import checked
 from pytest_ftgate.errors import ConfigError, FtgateError
 from pytest_ftgate.gate.judges import read_judging
 from pytest_ftgate.gate.parts import read_parts
 from pytest_ftgate.gate.ranges import check_keys
 from pytest_ftgate.gate.state import Services
+from pytest_ftgate.gate.unlabeled import check_metric, read_unlabeled
 from pytest_ftgate.guarded import guarded
 from pytest_ftgate.metrics import Metric, build_metric, labels, reads_expected
 from pytest_ftgate.models import Model, Surroundings, build_model
@@ -113,15 +116,28 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     training = services.load(config.training_set, training_place, name="training_set")
     check_test_set(whole_test)
 
+    unlabeled = read_unlabeled(config, services)
+    whole_set = whole_test
+    if unlabeled is not None:
+        whole_set = checked(whole_test.and_more(unlabeled))
+        check_test_set(whole_set)
+
     test = whole_test
     shown = None
     if config.max_attempts is not None:
+        if unlabeled is not None:
+            unlabeled, _ = attempts.divide(config, unlabeled)
         test, shown_test = attempts.divide(config, whole_test)
         # A label may be expected in the shown examples alone.
-        build = _metric_builder(whole_test, training, services.hook)
+        build = _metric_builder(whole_set, training, services.hook)
         shown = attempts.Shown(shown_test, build(config.decided_by))
 
     metrics = build_metrics(config, test, training, services.hook)
+    check_metric(config, metrics)
+    if unlabeled is not None:
+        # The metric of the gain must know the labels of all examples.
+        build = _metric_builder(_labeled(test.and_more(unlabeled)), training, services.hook)
+        metrics[config.decided_by.name] = build(config.decided_by)
     check_keys(config, metrics)
     deciding = metrics[config.decided_by.name]
     for spec in _metric_specs(config):
@@ -129,20 +145,27 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
         if label_set is not None:
             labels.refuse_unrepeated(label_set, spec, test, training)
     # Near copies become one group before anything counts the examples.
-    audit = services.audit(training, test, separator=deciding.separator, labels=deciding.label_set)
+    gain_set = test if unlabeled is None else test.and_more(unlabeled)
+    options = {"separator": deciding.separator, "labels": deciding.label_set}
+    audit = services.audit(training, gain_set, **options)
     if audit.test_near_rows:
-        test = grouped(test, audit.test_near_rows)
+        gain_set = grouped(gain_set, audit.test_near_rows)
+        examples = gain_set.examples
+        if unlabeled is not None:
+            unlabeled = replace(unlabeled, examples=examples[len(test) :])
+        test = replace(test, examples=examples[: len(test)])
     custom = custom_metrics(services.hook)
     parts = read_parts(config, services.load, test, training, deciding, custom)
 
     # Models, and which attempt they are.
-    models = _models(config, training, whole_test, services)
+    models = _models(config, training, whole_set, services)
 
     # Models are asked about all examples, also about those that only may be shown.
-    _check_prompts(models, [whole_test, *(guard.test for guard in parts.guards)])
+    _check_prompts(models, [whole_set, *(guard.test for guard in parts.guards)])
     attempt = None
     if "candidate" in models:
-        attempt = _attempt(config, models, test, services)
+        asked = test if unlabeled is None else test.and_more(_without_labels(unlabeled))
+        attempt = _attempt(config, models, asked, services)
         config = attempt.levelled
         parts = parts.at(config.confidence)
     judging = read_judging(config, test, metrics, services.hook, offline=services.offline)
@@ -159,16 +182,29 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
         judging=judging,
         attempt=attempt,
         shown=shown,
+        unlabeled=None if unlabeled is None else Unlabeled(unlabeled),
     )
     return gate.with_facts(
         nodeid=nodeid,
-        training=_training_facts(training, test, audit),
+        training=_training_facts(training, gain_set, audit),
         test_set=TestSetResult(test.path, test.sha256, len(test)),
+        unlabeled=gate.unlabeled and gate.unlabeled.facts,
         metric_range=(deciding.low, deciding.high),
         shares=tuple(name for name, metric in metrics.items() if metric.share),
         guards=tuple(guard.facts for guard in parts.guards),
         attempt=attempt and attempt.facts,
     )
+
+
+def _labeled(data: DataSet) -> DataSet:
+    """Return the examples whose label is known."""
+    known = tuple(example for example in data if example.expected is not None)
+    return replace(data, examples=known)
+
+
+def _without_labels(data: DataSet) -> DataSet:
+    """Return the inputs alone: a label that arrives later makes no other test set."""
+    return replace(data, examples=tuple(replace(example, expected=None) for example in data))
 
 
 def _attempt(

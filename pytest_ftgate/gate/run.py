@@ -8,7 +8,8 @@ from typing import Any, get_args
 from pytest_ftgate import clock
 from pytest_ftgate.check_names import Stage
 from pytest_ftgate.checks import attempts, freshness, rules
-from pytest_ftgate.checks.context import Context, result_of
+from pytest_ftgate.checks.context import Context, Unlabeled, result_of
+from pytest_ftgate.checks.unlabeled import rows_to_label
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.data import DataSet
 from pytest_ftgate.errors import ConfigError, FtgateError
@@ -147,6 +148,9 @@ def jobs_of(gate: Context) -> dict[RunName, Job]:
             jobs[RunName("latency", role)] = replace(sample, of_candidate=role == "candidate")
 
     tests: list[tuple[Purpose, str, DataSet]] = [("test", "", gate.test)]
+    # Without a candidate there is nothing to compare.
+    if gate.unlabeled is not None and "candidate" in gate.models:
+        tests.append(("unlabeled", "", gate.unlabeled.data))
     if gate.shown is not None:
         tests.append(("shown", "", gate.shown.test))
     for guard in gate.parts.guards:
@@ -201,7 +205,7 @@ def _decide(gate: Context, services: Services, hook: Any | None) -> Context:
     is_kept = gate.attempt.facts is not None and not services.ci
     try:
         with attempts.locked(gate.config) if is_kept else nullcontext():
-            gate = _add_attempt(gate, gate.attempt.answered(gate.runs_of("test")), services)
+            gate = _add_attempt(gate, gate.attempt.answered(gate.answers_of_gain), services)
             gate = check_answers(gate, hook)
             return _keep_attempt(gate, services)
     except FtgateError as error:
@@ -313,4 +317,31 @@ def _add_scores(gate: Context) -> Context:
     except FtgateError as error:
         return gate.with_checks([error_check(error)])
 
-    return replace(gate, measured=scored)
+    gate = replace(gate, measured=scored)
+    if gate.unlabeled is None or "candidate" not in scored:
+        return gate
+    try:
+        return _add_unlabeled(gate, gate.unlabeled)
+    except FtgateError as error:
+        return gate.with_checks([error_check(error)])
+
+
+def _add_unlabeled(gate: Context, unlabeled: Unlabeled) -> Context:
+    """Find the inputs that need a label; without any, score both sets together."""
+    runs: dict[str, Measured] = {}
+    for role, run in gate.answers_of_gain.items():
+        runs[role] = measure_run(gate.asked(role).name, run)
+
+    metric = gate.deciding
+    expected = gate.gain_set.expected
+    n_tested = len(gate.test)
+    to_label = []
+    for row in rows_to_label(metric, expected, runs):
+        to_label.append(row - n_tested)
+    scored: dict[str, Measured] = {}
+    if not to_label:
+        for role, measured in runs.items():
+            scored[role] = score_run(measured, {metric.name: metric}, metric.name, expected)
+
+    unlabeled = unlabeled._replace(to_label=tuple(to_label), runs=scored)
+    return replace(gate, unlabeled=unlabeled).with_facts(unlabeled=unlabeled.facts)

@@ -12,7 +12,7 @@ import numpy as np
 from pytest_ftgate.data import Example, expected_text
 from pytest_ftgate.data.messages import readable_calls
 from pytest_ftgate.errors import MetricError
-from pytest_ftgate.metrics import Metric, Scored
+from pytest_ftgate.metrics import Answers, Metric, Scored
 from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.models.price import Cost, cost_of_run, price_of
 from pytest_ftgate.models.recorded import RecordedModel
@@ -183,6 +183,32 @@ def made_at(run: Run) -> Iterator[tuple[Prediction, float | None]]:
             yield prediction, (prediction.created_at or None) if is_dated else None
 
 
+def score_known(metric: Metric, expected: Sequence[Any], answers: Answers) -> Scored:
+    """Score answers of which some have no known label, None: these get the worst score.
+
+    Where two models give the same answer it is a tie, whatever its label. The value is that of the
+    known labels.
+    """
+    known = [row for row, value in enumerate(expected) if value is not None]
+    if len(known) == len(expected):
+        return metric.score(expected, answers)
+
+    known_answers = [[repeat[row] for row in known] for repeat in answers]
+    try:
+        scored = metric.score([expected[row] for row in known], known_answers)
+    except MetricError as error:
+        if error.example is not None:
+            error.example = known[error.example]
+        raise
+
+    per_example = np.full(len(expected), metric.worst)
+    per_example[known] = scored.per_example
+    notes: list[str | None] = [None] * len(expected)
+    for row, note in zip(known, scored.notes, strict=False):
+        notes[row] = note
+    return replace(scored, per_example=per_example, notes=notes if scored.notes else ())
+
+
 def score_run(
     measured: Measured, metrics: Mapping[str, Metric], deciding: str, expected: Sequence[Any]
 ) -> Measured:
@@ -190,7 +216,7 @@ def score_run(
     scores = {}
     try:
         for name, metric in metrics.items():
-            scores[name] = metric.score(expected, measured.answers)
+            scores[name] = score_known(metric, expected, measured.answers)
     except MetricError as error:
         raise _located(error, measured) from error
 
@@ -287,7 +313,10 @@ def rightness_by_repeat(measured: Measured, expected: Sequence[Any], metric: Met
     """Return how right each single answer is, shape ``(repeats, examples)``."""
     if len(measured.answers) == 1:
         return rightness(measured.scores[metric.name])[None]
-    return np.stack([rightness(metric.score(expected, [answers])) for answers in measured.answers])
+    repeats = []
+    for answers in measured.answers:
+        repeats.append(rightness(score_known(metric, expected, [answers])))
+    return np.stack(repeats)
 
 
 def gains(baseline: Measured, candidate: Measured, metric: str) -> Floats:
@@ -306,8 +335,13 @@ def flips(baseline: Measured, candidate: Measured, metric: str) -> dict[str, Any
     scored = candidate.scores[metric]
     change = gains(baseline, candidate, metric)
     scores = rightness(scored).tolist()
+    expected = candidate.run.test_set.expected
     worst_first = np.argsort(change, kind="stable").tolist()
-    wrong = [row for row in worst_first if not is_right(scored.metric, scores[row])]
+    wrong = []
+    for row in worst_first:
+        # Whether an equal answer without a label is wrong is not known.
+        if expected[row] is not None and not is_right(scored.metric, scores[row]):
+            wrong.append(row)
     broken = [row for row in worst_first[:FLIPS_KEPT] if change[row] < 0]
 
     def shown(rows: Sequence[int]) -> tuple[Flip, ...]:

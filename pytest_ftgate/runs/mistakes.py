@@ -105,16 +105,18 @@ def malformed_answers(metric: Metric, measured: Measured, expected: Sequence[Any
     many examples, and that is right for none of them.
     """
     scores = rightness_by_repeat(measured, expected, metric)
+    is_known = np.array([value is not None for value in expected])
     mistakes: Bools = scores != metric.best
     malformed = np.zeros_like(mistakes)
     longer = np.zeros_like(mistakes)
     for repeat, row in np.argwhere(mistakes).tolist():
         answer = measured.answers[repeat][row]
         malformed[repeat, row] = metric.malformed(answer)
-        longer[repeat, row] = answer is not None and metric.adds_words(expected[row], answer)
+        if answer is not None and is_known[row]:
+            longer[repeat, row] = metric.adds_words(expected[row], answer)
 
     # a third of the mistakes: so this model answers
-    if 3 * longer.sum() >= mistakes.sum():
+    if 3 * longer.sum() >= (mistakes & is_known).sum():
         malformed |= longer
     if metric.free_text:
         malformed |= _repeated(metric, measured, scores)

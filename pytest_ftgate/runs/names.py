@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-Purpose = Literal["latency", "test", "shown", "guard"]
+Purpose = Literal["latency", "test", "unlabeled", "shown", "guard"]
 
 
 class RunName(NamedTuple):
@@ -16,7 +16,8 @@ class RunName(NamedTuple):
     def recorded_as(self) -> str:
         """Return the name of the run in recordings: only the candidate's end in ``candidate``.
 
-        The examples that may be shown are recorded with the rest of the test set.
+        The examples that may be shown are recorded with the rest of the test set, and so are the
+        inputs of ``unlabeled_set``.
         """
         subject = {"latency": "latency", "guard": f"guard {self.guard}"}.get(self.purpose, "")
         if self.role == "candidate":

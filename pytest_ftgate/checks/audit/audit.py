@@ -56,7 +56,7 @@ class Exact(NamedTuple):
 
 
 def compare_exactly(
-    training: DataSet, test: DataSet, outputs: Sequence[str], answers: Sequence[str]
+    training: DataSet, test: DataSet, outputs: Sequence[str], answers: Sequence[str | None]
 ) -> Exact:
     """Find usable rows, repeats and leaks.
 
@@ -66,7 +66,7 @@ def compare_exactly(
 
     Args:
         training, test: both sets.
-        outputs, answers: their expected outputs, as stripped text.
+        outputs, answers: their expected outputs, as stripped text; None: not known.
     """
     inputs = _Inputs(training)
     instructed = inputs.instructed(outputs)
@@ -108,7 +108,7 @@ def compare_exactly(
 def leaked_rows(training: DataSet, test: DataSet) -> list[int]:
     """Return the test rows that leaked."""
     outputs = wording.outputs_of(training)
-    exact = compare_exactly(training, test, outputs, wording.outputs_of(test))
+    exact = compare_exactly(training, test, outputs, wording.known_outputs_of(test))
     return sorted({row for row, _ in exact.leaked})
 
 
@@ -273,10 +273,10 @@ def audit_training_set(
     """
     whole_outputs = wording.outputs_of(training)
     outputs = whole_outputs
-    answers = wording.outputs_of(test)
+    answers = wording.known_outputs_of(test)
     if labels is not None:
         outputs = list(map(labels.spelled, outputs))
-        answers = list(map(labels.spelled, answers))
+        answers = [answer and labels.spelled(answer) for answer in answers]
     exact = compare_exactly(training, test, outputs, answers)
     near_rows, near_leaks, test_near_rows = _similar_rows(exact, outputs, answers)
 
@@ -294,12 +294,12 @@ def audit_training_set(
         empty_outputs=tuple(row for row, output in enumerate(outputs) if not output),
         chat_errors=chat_errors(example.input for example in training),
         tokens=tuple(map(estimated_tokens, training, whole_outputs)),
-        labels=compare_labels(outputs, answers, separator),
+        labels=compare_labels(outputs, [answer or "" for answer in answers], separator),
     )
 
 
 def _similar_rows(
-    exact: Exact, outputs: Sequence[str], answers: Sequence[str]
+    exact: Exact, outputs: Sequence[str], answers: Sequence[str | None]
 ) -> tuple[Pairs, Pairs, Pairs]:
     """Return near duplicates within the training set, across both sets, and within the test set."""
     repeated = dict(exact.repeats)

@@ -60,7 +60,7 @@ def find_leaks(
     bare: Sequence[wording.Text],
     outputs: Sequence[str],
     tested: Sequence[wording.Text],
-    answers: Sequence[str],
+    answers: Sequence[str | None],
     mask: wording.Mask,
 ) -> set[tuple[int, int]]:
     """Return the test rows that leaked, each with training rows that hold it.
@@ -104,7 +104,7 @@ def find_leaks(
 
 def _pairs(
     tested: Sequence[wording.Text],
-    answers: Sequence[str],
+    answers: Sequence[str | None],
     holders: Mapping[Hashable, list[int]],
 ) -> Iterator[tuple[int, int]]:
     """Yield each test row with training rows that hold one of its keys.
@@ -122,18 +122,25 @@ def _pairs(
 
 
 def copies_but_for_digits(
-    texts: Sequence[wording.Text], outputs: Sequence[str]
+    texts: Sequence[wording.Text], outputs: Sequence[str | None]
 ) -> Iterator[tuple[int, int]]:
-    """Yield each long row that equals an earlier one but for words with a digit, with that row."""
+    """Yield each long row that equals an earlier one but for words with a digit, with that row.
+
+    An output that is not known may be that of any of these rows.
+    """
+    rows = list(zip(texts, outputs, strict=True))
+    open_forms = {text.form for text, output in rows if output is None}
     first_with: dict[Hashable, int] = {}
-    for row, (text, output) in enumerate(zip(texts, outputs, strict=True)):
-        if output and text.form != text.words:
-            first = first_with.setdefault((text.form, output), row)
-            if first != row:
-                yield row, first
+    for row, (text, output) in enumerate(rows):
+        if output == "" or text.form == text.words:
+            continue
+        key = (text.form, None if text.form in open_forms else output)
+        first = first_with.setdefault(key, row)
+        if first != row:
+            yield row, first
 
 
-def _keys(text: wording.Text, output: str) -> Iterator[Hashable]:
+def _keys(text: wording.Text, output: str | None) -> Iterator[Hashable]:
     """Yield what equal rows share: the exact words; or the output and words without digits."""
     if text.words:
         yield text.exact
@@ -144,7 +151,7 @@ def _keys(text: wording.Text, output: str) -> Iterator[Hashable]:
             yield text.form, output
 
 
-def _test_keys(text: wording.Text, answer: str) -> Iterator[Hashable]:
+def _test_keys(text: wording.Text, answer: str | None) -> Iterator[Hashable]:
     """Yield the same of a test row, and the words of a long one, which may stand within a text."""
     yield from _keys(text, answer)
     if text.is_long:

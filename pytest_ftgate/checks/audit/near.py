@@ -35,20 +35,27 @@ _FACTORS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x27D4EB
 
 
 class Row(NamedTuple):
-    """A row as it is compared: the words of input and output, and the numbers in both."""
+    """A row as it is compared: the words of input and output, and the numbers in both.
+
+    The output is None where it is not known: it may be that of any other row.
+    """
 
     words: str
-    output: str
+    output: str | None
     numbers: str
+    output_numbers: str
 
     @classmethod
-    def of(cls, text: wording.Text, output: str) -> "Row":
+    def of(cls, text: wording.Text, output: str | None) -> "Row":
         """Return the form of a row with this input and this output."""
-        output_words, numbers = _words_and_numbers(output)
-        return cls(text.words, output_words, " ".join([*wording.numbers_in(text.words), *numbers]))
+        numbers = " ".join(wording.numbers_in(text.words))
+        if output is None:
+            return cls(text.words, None, numbers, "")
+        output_words, output_numbers = _words_and_numbers(output)
+        return cls(text.words, output_words, numbers, " ".join(output_numbers))
 
 
-def rows_of(texts: Sequence[wording.Text], outputs: Sequence[str]) -> list[Row]:
+def rows_of(texts: Sequence[wording.Text], outputs: Sequence[str | None]) -> list[Row]:
     """Return the rows with these inputs and outputs."""
     return [Row.of(text, output) for text, output in zip(texts, outputs, strict=True)]
 
@@ -91,7 +98,8 @@ def near_copies(training: Sequence[Row], test: Sequence[Row]) -> tuple[Pairs, Pa
     """Find near duplicates within a training set, across both sets, and within a test set.
 
     Two rows are near duplicates if they have the same numbers in the same order, and the
-    resemblance of their inputs and that of their outputs reach ``NEAR``.
+    resemblance of their inputs and that of their outputs reach ``NEAR``. An output that is not
+    known makes no row a copy of a training row, but may be that of any other test row.
 
     Rows are named by their positions. Within a set the pairs are (row, earlier row that is kept),
     across them (test row, training row): these name all such rows of both sets, but not all pairs
@@ -114,6 +122,7 @@ def near_copies(training: Sequence[Row], test: Sequence[Row]) -> tuple[Pairs, Pa
         elif earlier < n_trained:
             # the pairs name every row, and need not name it twice
             is_new = row not in named or earlier not in named
+            is_new = is_new and rows[row].output is not None
             if is_new and is_near(earlier, row):
                 across.append((row - n_trained, earlier))
                 named.update((earlier, row))
@@ -139,8 +148,13 @@ class _Comparison:
         """Return whether rows are near duplicates."""
         row = self._rows[position]
         other_row = self._rows[other_position]
-        if row.numbers != other_row.numbers or not self._is_similar(row.output, other_row.output):
+        if row.numbers != other_row.numbers:
             return False
+        if row.output is not None and other_row.output is not None:
+            if row.output_numbers != other_row.output_numbers:
+                return False
+            if not self._is_similar(row.output, other_row.output):
+                return False
         return self._is_similar(row.words, other_row.words)
 
     def _is_similar(self, text: str, other_text: str) -> bool:
@@ -342,7 +356,7 @@ def grouped(test: DataSet, pairs: Iterable[tuple[int, int]]) -> DataSet:
 def grouped_by_content(test: DataSet) -> DataSet:
     """Return a test set in which examples that are near duplicates of each other have one group."""
     words = [wording.all_words_of(wording.plain_text(example.input)) for example in test]
-    outputs = wording.outputs_of(test)
+    outputs = wording.known_outputs_of(test)
     texts = wording.texts_of(words, wording.mask_for(words, outputs))
     _, _, near = near_copies([], rows_of(texts, outputs))
     pairs = [*near, *leaks.copies_but_for_digits(texts, outputs)]

@@ -112,8 +112,20 @@ def _meant(escape: re.Match[str]) -> str:
 
 
 def outputs_of(data: DataSet) -> list[str]:
-    """Return the expected outputs as stripped text, the form in which they are compared."""
-    return [expected_text(example.expected).strip() for example in data]
+    """Return the expected outputs as stripped text, the form in which they are compared.
+
+    One that is not known is blank.
+    """
+    return [output or "" for output in known_outputs_of(data)]
+
+
+def known_outputs_of(data: DataSet) -> list[str | None]:
+    """Return the same, and None for an output that is not known."""
+    outputs: list[str | None] = []
+    for example in data:
+        is_known = example.expected is not None
+        outputs.append(expected_text(example.expected).strip() if is_known else None)
+    return outputs
 
 
 def words_of(text: str) -> str:
@@ -144,14 +156,17 @@ Mask = Callable[[str], str]
 """What makes the form in which words are equal: ``masked``, or ``unmasked`` where numbers count."""
 
 
-def mask_for(words: Sequence[str], outputs: Sequence[str]) -> Mask:
+def mask_for(words: Sequence[str], outputs: Sequence[str | None]) -> Mask:
     """Return how to compare rows with these words and outputs, all rows of both sets.
 
     Numbers count where a row and another one that differs in numbers alone have different outputs
     at least a quarter as often as any two rows: then another number is another row.
     """
     alike = defaultdict(list)
+    known = [output for output in outputs if output is not None]
     for text, output in zip(words, outputs, strict=True):
+        if output is None:
+            continue
         form = masked(text)
         if form != text:
             alike[form].append((text, output))
@@ -171,7 +186,7 @@ def mask_for(words: Sequence[str], outputs: Sequence[str]) -> Mask:
     if n_rows == 0:
         return masked
 
-    share_of_any = 1 - _equal_pairs(outputs) / _pairs(len(outputs))
+    share_of_any = 1 - _equal_pairs(known) / _pairs(len(known))
     return unmasked if n_differing >= COUNTING * share_of_any * n_rows else masked
 
 

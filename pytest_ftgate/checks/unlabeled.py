@@ -1,0 +1,68 @@
+"""The rule ``unlabeled``: where models answer differently, an input of unlabeled_set has a label.
+
+An equal answer is a tie, whatever its label. So inputs that are drawn at random need a label only
+where the answers of candidate and baseline differ, and the gain is that of all of them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pytest_ftgate.checks.agreement import same_answers
+from pytest_ftgate.checks.context import Context
+from pytest_ftgate.metrics import Metric
+from pytest_ftgate.result import Check
+from pytest_ftgate.runs.measure import Measured
+from pytest_ftgate.text import plural
+
+
+def rows_to_label(
+    metric: Metric, expected: Sequence[Any], runs: Mapping[str, Measured]
+) -> Iterator[int]:
+    """Yield the rows without a label on which the candidate differs from any baseline."""
+    is_same = np.ones(len(expected), dtype=bool)
+    for role, measured in runs.items():
+        if role != "candidate":
+            is_same &= same_answers(metric, measured, runs["candidate"]).all(axis=0)
+    for row in np.flatnonzero(~is_same).tolist():
+        if expected[row] is None:
+            yield row
+
+
+def check(gate: Context) -> Iterator[Check]:
+    """Check that no input needs a label that is missing."""
+    unlabeled = gate.unlabeled
+    if unlabeled is None or unlabeled.to_label is None:
+        return
+
+    source = gate.source("unlabeled_set")
+    inputs = plural(len(unlabeled.data), "input")
+    missing = len(unlabeled.to_label)
+    n_known = sum(value is not None for value in unlabeled.data.expected)
+    if not missing:
+        message = f"{inputs}, of which {n_known:,} have a label; the models give the same answer "
+        message += "to the others"
+        yield Check("unlabeled", "pass", message, 0, 0, source)
+        return
+
+    verb = "needs" if missing == 1 else "need"
+    message = f"{missing:,} of {inputs} {verb} a label"
+    if n_known:
+        message += f" ({n_known:,} more have one)"
+    message += "; the models give the same answer to the others"
+    yield Check("unlabeled", "inconclusive", message, missing, 0, source, _cure(gate))
+
+
+def _cure(gate: Context) -> str:
+    path = gate.config.unlabeled_set.labels
+    if path is not None:
+        report = f"--ftgate-report=to_label:{path}"
+        return f"Add them with {report}, which keeps what is filled in there, and label them."
+    keys = "{path: ..., labels: todo.jsonl}"
+    if gate.unlabeled is not None and gate.unlabeled.data.path is not None:
+        keys = f"{{path: {gate.config.unlabeled_set.file}, labels: todo.jsonl}}"
+    return (
+        "Write them with --ftgate-report=to_label:todo.jsonl, fill in expected, and write "
+        f"unlabeled_set: {keys}."
+    )
