@@ -706,7 +706,8 @@ _FACTS = {
     "baseline, baselines, candidate": "the best baseline, all by name, and the candidate, as below",
     "gains": "the gain over each baseline, by name",
     "guards, slices, economics, attempt": "one item for each, `null` or empty where there is none",
-    "training, test_set": "path, sha256 and counts of the data",
+    "training, test_set, unlabeled": "path, sha256 and counts of the data; `to_label`: inputs "
+    "whose label decides and is missing",
     "hypothesis": "the expectation; the check `hypothesis` says what came of it",
     "checks": "`name`, `kind`, `status`, `observed`, `required`, `source` (`ftgate.yaml:14`), "
     "`message`, `advice`",

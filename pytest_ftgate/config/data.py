@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator, PrivateAttr, ValidationInfo, model_validator
 
@@ -57,10 +57,19 @@ class DataKeys(Keys):
         description="Of a training set: the maximum number of tokens in a row, estimated as UTF-8 "
         "bytes / 4.",
     )
+    labels: PathText = optional(
+        "Of unlabeled_set: a file of labels by id, as --ftgate-report=to_label:FILE writes it. "
+        "Labels in the rows of path count as well.",
+        example="todo.jsonl",
+    )
 
     @property
     def path(self) -> Path:
         return self._place.absolute(self.file)
+
+    @property
+    def labels_path(self) -> Path | None:
+        return None if self.labels is None else self._place.absolute(self.labels)
 
     @property
     def rows(self) -> Any:
@@ -90,9 +99,6 @@ class DataKeys(Keys):
         return self
 
 
-_Kind = TypeVar("_Kind", bound=DataKeys)
-
-
 def _is_row_or_columns(value: Mapping[Any, Any]) -> bool:
     """Return whether a mapping holds values of examples, and no key of a data set."""
     if "path" in value:
@@ -113,11 +119,6 @@ def _holds_rows(value: Any) -> bool:
 
 def _read_data(value: Any, info: ValidationInfo) -> DataKeys:
     """Return the keys of a file, or of objects, which only Python code can give."""
-    return _read_keys(DataKeys, value, info)
-
-
-def _read_keys(kind: type[_Kind], value: Any, info: ValidationInfo) -> _Kind:
-    """Return the keys of a data set of one kind."""
     reading = reading_of(info)
     is_path = isinstance(value, str | os.PathLike)
     if isinstance(value, Mapping) and not (reading.objects and _is_row_or_columns(value)):
@@ -133,38 +134,14 @@ def _read_keys(kind: type[_Kind], value: Any, info: ValidationInfo) -> _Kind:
     rows = written.get("path")
     # A file, or something that the keys themselves refuse.
     if not (reading.objects and _holds_rows(rows)):
-        return kind.model_validate(written, context=reading)
+        return DataKeys.model_validate(written, context=reading)
     if "format" in written:
         raise refused_key("format", "is for files, and the path is an object: remove this key")
 
     # The other keys are validated beside a stand-in for the objects.
-    keys = kind.model_validate({**written, "path": "objects"}, context=reading)
+    keys = DataKeys.model_validate({**written, "path": "objects"}, context=reading)
     keys._rows = rows
     return keys
 
 
 DataValue = Annotated[Any, PlainValidator(_read_data, json_schema_input_type=str | DataKeys)]
-
-
-class UnlabeledKeys(DataKeys):
-    """Inputs whose labels may be missing, and the file of their labels."""
-
-    labels: PathText = optional(
-        "A file of labels by id, as --ftgate-report=to_label:FILE writes it. Labels that stand in "
-        "the rows of path count as well.",
-        example="todo.jsonl",
-    )
-
-    @property
-    def labels_path(self) -> Path | None:
-        return None if self.labels is None else self._place.absolute(self.labels)
-
-
-def _read_unlabeled(value: Any, info: ValidationInfo) -> UnlabeledKeys:
-    """Return the keys of inputs without labels."""
-    return _read_keys(UnlabeledKeys, value, info)
-
-
-UnlabeledValue = Annotated[
-    Any, PlainValidator(_read_unlabeled, json_schema_input_type=str | UnlabeledKeys)
-]

@@ -79,7 +79,7 @@ class GateKeys(Keys):
         "The examples that the candidate was trained on, as a path or a mapping. Required.",
         example="data/train.jsonl",
     )
-    unlabeled_set: data.UnlabeledValue = optional(
+    unlabeled_set: data.DataValue = optional(
         "Inputs that count in the gain as well, as a path or a mapping. A label is needed only "
         "where the answers of candidate and baseline differ. For metrics that score each answer "
         "against its expected output.",

@@ -366,6 +366,10 @@ def _check_data(config: GateKeys) -> None:
         cure = "Write both sets with python -m pytest_ftgate split FILE, and train again on the "
         cure += "training set: the model must not have seen the test examples."
         raise _contradiction(config, "test_set", "is the same file as training_set", cure)
+    for key in ("test_set", "training_set"):
+        if getattr(config, key) is not None and getattr(config, key).labels is not None:
+            cure = "Write the labels into its rows, as expected."
+            raise _contradiction(config, key, "cannot have labels: they are of unlabeled_set", cure)
 
 
 def _check_candidate(config: GateKeys) -> None:

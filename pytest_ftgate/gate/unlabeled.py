@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from pytest_ftgate.config import GateKeys
-from pytest_ftgate.config.data import UnlabeledKeys
 from pytest_ftgate.data import DataSet, expected_text
 from pytest_ftgate.data.faults import raise_together
 from pytest_ftgate.data.labels import Label, is_missing, read_labels
@@ -21,7 +20,7 @@ def read_unlabeled(config: GateKeys, services: Services) -> DataSet | None:
     Raises:
         DataError: a file cannot be read, or a label is of an unknown id, or contradicts another.
     """
-    spec: UnlabeledKeys | None = config.unlabeled_set
+    spec = config.unlabeled_set
     if spec is None:
         return None
 

@@ -14,7 +14,7 @@ from pytest_ftgate.result import Check, GateResult, Threshold, merged_by_name, v
 DECIDED = """
     models margin evidence max_drop cheaper_by faster_by thresholds min_training_examples min_test_examples
     baseline_answers candidate_answers identical_outputs degenerate_candidate guards slices economics agreement
-    max_attempts max_age_days min_wins headroom power weakened
+    max_attempts max_age_days min_wins headroom power weakened unlabeled
     interrupted configuration
 """
 CHANGED = """
