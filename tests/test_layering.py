@@ -66,6 +66,7 @@ def test_a_suite_without_a_gate_loads_four_modules_of_ours(
         "import sys\ndef pytest_unconfigure():\n"
         "    print('ours:', *sorted(name for name in sys.modules if name.startswith('pytest_ftgate')))\n"
         f"    print('heavy:', *(name for name in {HEAVY!r} if name in sys.modules))\n"
+        "    print('finders:', [name for name in map(repr, sys.meta_path) if 'ftgate' in name])\n"
     )
     result = pytester.runpytest_subprocess(
         "-p", "no:asyncio", "-p", "no:anyio", "-p", "no:hypothesispytest", *args
@@ -74,6 +75,7 @@ def test_a_suite_without_a_gate_loads_four_modules_of_ours(
     modules = "pytest_ftgate pytest_ftgate.clock pytest_ftgate.hookspecs pytest_ftgate.plugin"
     assert f"ours: {modules}" in result.outlines
     assert "heavy:" in [line.rstrip() for line in result.outlines]
+    assert "finders: []" in result.outlines
 
 
 @pytest.mark.parametrize(
@@ -87,10 +89,11 @@ def test_a_gate_on_recorded_answers_loads_the_libraries_that_it_uses(
     # On Python 3.14 pytest itself loads asyncio, by pdb.
     project.pytester.makeconftest(
         # as for an installed plugin
-        "import sys, pytest\npytest.register_assert_rewrite('pytest_ftgate.result')\n"
+        "import gc, sys, pytest\npytest.register_assert_rewrite('pytest_ftgate.result')\n"
         "def pytest_sessionstart(): pytest_sessionstart.before = set(sys.modules)\n"
         "def pytest_unconfigure():\n    names = set(sys.modules) - pytest_sessionstart.before\n"
         f"    print('loaded:', *(name for name in {(*HEAVY, 'asyncio')!r} if name in names))\n"
+        "    print('frozen:', gc.get_freeze_count(), 'collects:', gc.isenabled())\n"
         "    print('loaded by', type(sys.modules['pytest_ftgate.result'].__loader__).__name__)\n"
     )
     result = project.pytester.runpytest_subprocess(*ALONE)
@@ -99,6 +102,7 @@ def test_a_gate_on_recorded_answers_loads_the_libraries_that_it_uses(
     assert set(line.split()[1:]) == {"numpy", "pydantic", "sqlite3", *extra}
     # from the byte code of the installer, on a first run, too
     assert "loaded by SourceFileLoader" in result.outlines
+    assert "frozen: 0 collects: True" in result.outlines
 
 
 def test_the_core_works_without_pytest_and_each_part_loads_only_what_it_needs() -> None:

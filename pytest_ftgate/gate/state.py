@@ -26,7 +26,8 @@ from pytest_ftgate.runs.progress import ProgressDisplay
 def uncollected() -> Iterator[None]:
     """Turn off Python's cyclic garbage collection.
 
-    Of large data it takes a fifth of the time, and finds nothing.
+    It would visit all rows again and again, and find nothing: half a second of seven with 100,000
+    examples.
     """
     was_enabled = gc.isenabled()
     gc.disable()

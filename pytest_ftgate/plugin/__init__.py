@@ -5,7 +5,6 @@ Their bodies delegate, so that heavy modules load only if a gate exists.
 
 from __future__ import annotations
 
-import gc
 import os
 import re
 import sys
@@ -68,20 +67,6 @@ _MARK_HELP = (
     "margin, ...): fail the run unless the candidate beats the baseline by the margin; `gate` is "
     "the name of a gate in ftgate.yaml."
 )
-
-
-class _InstalledByteCode:
-    """Find our modules before pytest's finder does.
-
-    That would compile each of them again, to rewrite its asserts.
-    """
-
-    @staticmethod
-    def find_spec(name: str, path: Sequence[str] | None, _target: Any = None) -> ModuleSpec | None:
-        return PathFinder.find_spec(name, path) if name.startswith("pytest_ftgate.") else None
-
-
-sys.meta_path.insert(0, _InstalledByteCode)
 
 
 # --- options --------------------------------------------------------------------------------------
@@ -197,28 +182,28 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def gate_session(config: pytest.Config) -> _session.GateSession:
     """Return the session's gates, created on first use."""
     if SESSION not in config.stash:
-        if "pytest_ftgate.plugin.session" not in sys.modules:
-            _load()
+        _find_installed_byte_code()
         config.stash[SESSION] = _session.GateSession(config)
         config.pluginmanager.register(_clean_exit.CleanExit())
     return config.stash[SESSION]
 
 
-def _load() -> None:
-    """Import the modules of a gate, and let garbage collections pass them over.
+class _InstalledByteCode:
+    """Find our modules before pytest's finder does.
 
-    That saves a quarter of the start. They stay to the end of the process. What was garbage before
-    is collected first.
+    That would compile each of them again, to rewrite its asserts: 0.4 s in each job of a CI, where
+    pytest has compiled none of them yet (benchmarks/startup.py, ``first``).
     """
-    collects = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
-        import_module("pytest_ftgate.plugin.session")
-    finally:
-        gc.freeze()
-        if collects:
-            gc.enable()
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None, _target: Any = None) -> ModuleSpec | None:
+        return PathFinder.find_spec(name, path) if name.startswith("pytest_ftgate.") else None
+
+
+def _find_installed_byte_code() -> None:
+    """Add the finder of our modules, once and only in a session that has a gate."""
+    if _InstalledByteCode not in sys.meta_path:
+        sys.meta_path.insert(0, _InstalledByteCode)
 
 
 def pytest_configure(config: pytest.Config) -> None:
