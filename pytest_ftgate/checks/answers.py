@@ -16,6 +16,8 @@ _MANY = 0.05
 _ONE_IN = 0.001
 """The chance from which on answers are called moved."""
 _STEPS = {"next row": 1, "previous row": -1}
+_WAYS = 4
+"""Both steps, and both chances of each."""
 
 
 def answers_of(role: str) -> str:
@@ -117,7 +119,7 @@ def check_order(gate: Context) -> Iterator[Check]:
         for name, step in _STEPS.items():
             moves.append((*_moved(answers, expected, step), name))
         chance, start, count, name = min(moves)
-        if 2 * len(expected) * chance <= _ONE_IN:
+        if _WAYS * len(expected) * chance <= _ONE_IN:
             right = sum(map(eq, answers, expected))
             message = f"{called(role, model.facts.name)}: from {gate.test.where(start)} on, "
             message += f"{count:,} more answers fit the {name} than their own; "
@@ -128,39 +130,81 @@ def check_order(gate: Context) -> Iterator[Check]:
 
 
 Answers = Sequence[str | None]
+Rows = Sequence[tuple[str | None, str | None, str | None]]
+"""The answer to each row, the row's own expected output, and that of the next or previous row."""
 
 
 def _moved(answers: Answers, expected: Answers, step: int) -> tuple[float, int, int]:
-    """Return by how little chance answers fit moved rows, from which row on, and how many more.
+    """Return by how little chance answers fit moved rows, from which row on, and how many more."""
+    moved = [*expected[step:], *expected[:step]]
+    rows = list(zip(answers, expected, moved, strict=True))
+    # from the end, because answers that slipped by a row stay so to the last one
+    rows.reverse()
+    chances = map(min, _chances_of_habits(rows), _chances_of_deals(rows))
+
+    least = (1.0, 0, 0)
+    n_more = 0
+    for place, ((answer, own, other), chance) in enumerate(zip(rows, chances, strict=True), 1):
+        if own != other:
+            n_more += (answer == other) - (answer == own)
+        if n_more > 0 and chance < least[0]:
+            least = chance, len(rows) - place, n_more
+    return least
+
+
+def _chances_of_habits(rows: Rows) -> Iterator[float]:
+    """Yield the chance of the fits so far of a model that answers each row at least as well.
 
     Only answers count that fit one of both rows. The chance of the moved one is a half, or more
     where the model has given the same answer to rows that expect the same: such a habit is a
-    confusion of two outputs. The bound is that of W. Hoeffding, Journal of the American
-    Statistical Association 58 (1963) 13-30, for chances that differ.
+    confusion of two outputs.
     """
     habits: Counter[tuple[str | None, str | None]] = Counter()
     n_moved = n_own = 0
     chances = 0.0
-    least = (1.0, 0, 0)
-    # from the end, because answers that slipped by a row stay so to the last one
-    for row in reversed(range(len(answers))):
-        answer = answers[row]
-        own = expected[row]
-        moved = expected[(row + step) % len(expected)]
+    for answer, own, moved in rows:
         if answer is not None and own != moved and answer in (own, moved):
             habit = habits[own, moved] + 1
             chances += max(0.5, habit / (habit + habits[own, own] + 1))
             n_moved += answer == moved
             n_own += answer == own
-            chance = _upper_tail(n_moved, n_moved + n_own, chances)
-            if n_moved > n_own and chance < least[0]:
-                least = chance, row, n_moved - n_own
         habits[own, answer] += 1
-    return least
+        yield _upper_tail(n_moved, n_moved + n_own, chances)
+
+
+def _chances_of_deals(rows: Rows) -> Iterator[float]:
+    """Yield the chance of the fits so far of answers dealt among the rows that expect the same.
+
+    Deals keep every habit. They tell more than habits where many rows expect the same, because
+    answers count that fit neither row, too.
+    """
+    sizes: Counter[str | None] = Counter()
+    answered: Counter[tuple[str | None, str | None]] = Counter()
+    followed: Counter[tuple[str | None, str | None]] = Counter()
+    # how many answers fit how many moved rows, among those that expect the same
+    fits: Counter[str | None] = Counter()
+    n = n_moved = 0
+    dealt = 0.0
+    for answer, own, moved in rows:
+        dealt -= fits[own] / max(sizes[own], 1)
+        sizes[own] += 1
+        answered[own, answer] += 1
+        fits[own] += followed[own, answer]
+        if own != moved:
+            followed[own, moved] += 1
+            fits[own] += answered[own, moved]
+            n += 1
+            n_moved += answer == moved
+        dealt += fits[own] / sizes[own]
+        yield _upper_tail(n_moved, n, dealt)
 
 
 def _upper_tail(count: int, n: int, expected: float) -> float:
-    """Return a bound of the chance of at least ``count`` of ``n`` where fewer are expected."""
+    """Return a bound of the chance of at least ``count`` of ``n`` where fewer are expected.
+
+    Source: W. Hoeffding, Journal of the American Statistical Association 58 (1963) 13-30, for
+    chances that differ, and for deals.
+    """
     if count <= expected:
         return 1.0
     log_chance = count * math.log(expected / count)

@@ -73,7 +73,7 @@ ROWS: dict[str, Callable[[int], int]] = {
     "sorted by id": SORTED.__getitem__,
     "shuffled": SHUFFLED.__getitem__,
     "shifted by one": lambda i: (i + 1) % 200,
-    "shifted from row 100 on": lambda i: (i + (i > 100)) % 200,
+    "shifted from row 175 on": lambda i: (i + (i > 175)) % 200,
 }
 
 
