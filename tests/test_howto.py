@@ -50,6 +50,37 @@ def commands_of(blocks: list[Block]) -> list[list[str]]:
     return [shlex.split(command) for block in consoles for command, _ in commands(block)]
 
 
+# --- data ----------------------------------------------------------------------------------------------------
+
+
+def test_an_agent_is_judged_step_by_step(project: Project) -> None:
+    """The gate of the page, on trajectories of two calls and an answer without any."""
+    gate = yaml.safe_load(of(blocks_under("data.md", "Conversations and agents"), "yaml").text)
+    keys = gate["gates"]["agent"]
+
+    def calling(step: str, task: int) -> dict[str, Any]:
+        function = {"name": step, "arguments": json.dumps({"task": task})}
+        call = {"id": step, "type": "function", "function": function}
+        return {"role": "assistant", "content": None, "tool_calls": [call]}
+
+    def trajectory(task: int) -> dict[str, Any]:
+        messages = [{"role": "user", "content": f"task {task}"}, calling("find", task)]
+        messages += [{"role": "tool", "tool_call_id": "find", "content": f"found {task * 7919}"}]
+        return {"id": f"c{task}", "messages": [*messages, calling("close", task)]}
+
+    write_jsonl(project.path / keys["test_set"]["path"], map(trajectory, range(60)))
+    write_jsonl(project.path / keys["training_set"]["path"], map(trajectory, range(100, 200)))
+    for name, n_right in {"base.jsonl": 20, "ft.jsonl": 60}.items():
+        rows = []
+        for task in range(60):
+            for turn, step in enumerate(("find", "close"), 1):
+                call = {"name": step, "arguments": {"task": task if task < n_right else -1}}
+                rows.append({"id": f"c{task}:{turn}", "output": json.dumps([call])})
+        write_jsonl(project.path / name, rows)
+    judged = passed(project.judge(**keys))
+    assert (judged["n"], judged["training"]["usable"]) == (120, 200)
+
+
 # --- servers -------------------------------------------------------------------------------------------------
 
 SERVERS = {

@@ -99,7 +99,8 @@ def check_format(gate: Context) -> Iterator[Check]:
     for name, data in sets.items():
         if not data.recognised:
             continue
-        message = f"{name}: {data.recognised}, {plural(len(data), 'row')}"
+        unit = "turn" if data.by_turn else "row"
+        message = f"{name}: {data.recognised}, {plural(len(data), unit)}"
         if data.left_out:
             message += f" ({data.told_left_out})"
             left_out += data.left_out

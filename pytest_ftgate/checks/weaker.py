@@ -447,9 +447,10 @@ def _compare_examples(base: Base, data_then: DataKeys, data: DataKeys) -> str:
     path = data_then.path
     content = base.content(path)
     # The same file may be read another way now.
-    is_read_alike = path == data.path and (data_then.format, data_then.fields) == (
+    is_read_alike = path == data.path and (data_then.format, data_then.fields, data_then.turns) == (
         data.format,
         data.fields,
+        data.turns,
     )
     if content is None or (is_read_alike and not base.changed(path)):
         return ""
@@ -503,6 +504,7 @@ def _read_examples(data: DataKeys, path: Path) -> DataSet:
         limit=data.limit,
         labeled=False,
         repeats=True,
+        by_turn=data.turns == "each",
     )
 
 
@@ -518,15 +520,18 @@ def _lost_examples(old: DataSet, new: DataSet) -> dict[str, list[int]]:
         group = example.group if has_groups else None
         return canonical_json([normalized_input(example.input), example.expected, group, values])
 
-    # Rows may change their order.
-    later = {normalized_input(example.input): example for example in new}
+    # Rows may change their order. Turns of several conversations may have one input.
+    later: dict[str, list[Example]] = {}
+    for example in new:
+        later.setdefault(normalized_input(example.input), []).append(example)
     removed = []
     changed = []
     for row, example in enumerate(old):
-        example_now = later.get(normalized_input(example.input))
-        if example_now is None:
+        state = state_of(example, example.fields)
+        examples_now = later.get(normalized_input(example.input), [])
+        if not examples_now:
             removed.append(row)
-        elif state_of(example, example.fields) != state_of(example_now, example.fields):
+        elif all(state != state_of(example_now, example.fields) for example_now in examples_now):
             changed.append(row)
     return {"changed": changed, "removed": removed}
 
@@ -598,9 +603,10 @@ def _ids_now(base: Base, test_sets: Sequence[tuple[DataKeys, DataKeys]]) -> dict
     """Return the ids of today by those at the base, of the examples that are still there."""
     ids = {}
     for data_then, data in test_sets:
-        ids_now = {}
+        ids_now: dict[str, list[str]] = {}
         for example in _read_examples(data, data.path):
-            ids_now[normalized_input(example.input)] = example.id
+            ids_now.setdefault(normalized_input(example.input), []).append(example.id)
         for example in _examples_at(base, data_then):
-            ids[example.id] = ids_now.get(normalized_input(example.input), example.id)
+            same = ids_now.get(normalized_input(example.input), [example.id])
+            ids[example.id] = example.id if example.id in same else same[-1]
     return ids

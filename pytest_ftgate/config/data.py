@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, PrivateAttr, ValidationInfo, model_validator
 
@@ -18,6 +18,7 @@ from pytest_ftgate.config.keys import (
     reading_of,
     refusals,
     refused_key,
+    words,
     wrong_type,
 )
 from pytest_ftgate.data import FORMATS
@@ -51,6 +52,12 @@ class DataKeys(Keys):
     )
     limit: Annotated[Positive, Weaker("lower", unwritten="all rows")] = optional(
         "Read only this many examples from the beginning of the file.", example=500
+    )
+    turns: Annotated[Literal["last", "each"], words("last", "each")] = Field(
+        "last",
+        description="Which turns of the assistant in a conversation are examples: the last one, or "
+        "each, with all messages before it as the input. The turns of a conversation are one "
+        "group.",
     )
     max_tokens: Annotated[Positive, Weaker("higher")] = Field(
         MAX_TOKENS,

@@ -91,6 +91,7 @@ class DataSet:
         left_out: how many rows hold no output to learn.
         name: what messages call the rows of an iterable: ``test_set``.
         index: the label of each row of a frame of pandas.
+        by_turn: each example is a turn of a conversation.
     """
 
     examples: tuple[Example, ...]
@@ -101,6 +102,7 @@ class DataSet:
     left_out: int = 0
     name: str = "test_set"
     index: tuple[Any, ...] | None = None
+    by_turn: bool = False
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -127,7 +129,8 @@ class DataSet:
 
     def where(self, index: int, key: str | None = None) -> Where:
         """Return the place of the example at ``index``: ``test.csv:27``, or ``test_set[14]``."""
-        return replace(self.examples[index].place or row_place(self.name, index), key=key)
+        place = self.examples[index].place or row_place(self.name, index)
+        return replace(place, key=key or place.key)
 
     def row_name(self, index: int) -> str:
         """Return the example's place within the set: ``line 7``, or ``test_set[6]``."""
@@ -147,6 +150,7 @@ class DataSet:
             origin=self.origin,
             name=self.name,
             index=index,
+            by_turn=self.by_turn or data.by_turn,
         )
 
 

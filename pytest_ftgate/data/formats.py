@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from pytest_ftgate.data import example, strict_json
+from pytest_ftgate.data.example import Messages
 from pytest_ftgate.data.messages import (
     calls_to_send,
     check_role,
@@ -23,11 +24,15 @@ Names = Mapping[str, str]
 
 
 class Parts(NamedTuple):
-    """What a row holds: the input, the expected output, and the tools that may be called."""
+    """What a row holds: the input, the expected output, and the tools that may be called.
+
+    ``conversation`` are all messages of a row that is one, as they were written.
+    """
 
     input: Any
     expected: Any
     tools: Any = None
+    conversation: Messages | None = None
 
 
 Read = Callable[[Row, Names], Parts | None]
@@ -171,6 +176,12 @@ def _split(messages: Any, key: str, tools: Any = None) -> Parts | None:
     return None if divided is None else Parts(*divided, tools)
 
 
+def _whole(messages: Any, key: str, tools: Any) -> Parts | None:
+    """Return the parts of a row that is a conversation."""
+    content = _split(messages, key, tools)
+    return content and content._replace(conversation=tuple(messages))
+
+
 # --- conversations in the words of others ---------------------------------------------------------
 
 
@@ -207,7 +218,7 @@ def _conversation(words: _Words) -> Read:
         tools = row.get("tools")
         if row.get("toolConfig"):
             tools = _object(row["toolConfig"], "toolConfig").get("tools")
-        return _split(messages, key, _tools(tools))
+        return _whole(messages, key, _tools(tools))
 
     return read
 
@@ -360,7 +371,7 @@ def _chat(row: Row, column: Names) -> Parts | None:
     tools = None
     if isinstance(row.get("tools"), str):
         tools = _tools(row["tools"])
-    return _split(messages, key, tools)
+    return _whole(messages, key, tools)
 
 
 def _alpaca(row: Row, column: Names) -> Parts:

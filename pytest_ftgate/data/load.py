@@ -91,6 +91,7 @@ def load_examples(
     limit: int | None = None,
     labeled: bool = True,
     repeats: bool = False,
+    by_turn: bool = False,
 ) -> example.DataSet:
     """Return all examples of a file, or the first ``limit``.
 
@@ -104,6 +105,7 @@ def load_examples(
         limit: at least 1; the hash is always that of the whole file.
         labeled: every row must have an expected output; otherwise a missing one is the empty text.
         repeats: rows may repeat with all their values, the id too.
+        by_turn: rows are conversations, of which each turn of the assistant is an example.
     """
     name = shown_path(path)
     fields = fields or {}
@@ -111,12 +113,15 @@ def load_examples(
     if form is not None:
         _check_fields(fields, form, name)
 
-    reader = RowReader(fields, form, labeled=labeled)
+    reader = RowReader(fields, form, labeled=labeled, by_turn=by_turn)
     with opened(path, file) as source:
-        examples, left_out = collected(_examples(source, reader, file), limit)
+        rows = _examples(source, reader, file)
+        examples, left_out = collected(rows, limit, by_turn=by_turn)
 
     recognised = reader.described("Parquet" if file == "parquet" else file.upper())
-    data = example.DataSet(examples, name, sha256_of(path), name, recognised, left_out)
+    data = example.DataSet(
+        examples, name, sha256_of(path), name, recognised, left_out, by_turn=by_turn
+    )
     return example.checked(data, repeats=repeats)
 
 

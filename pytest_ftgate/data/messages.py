@@ -46,7 +46,7 @@ def split_conversation(value: Any, key: str) -> tuple[example.Messages, Any] | N
         trained = _last_trained(messages, key)
         if trained is None:
             return None
-        messages = tuple(_without_weight(message) for message in messages[: trained + 1])
+        messages = tuple(without_weight(message) for message in messages[: trained + 1])
 
     last = messages[-1]
     place = f"{key}[{len(messages) - 1}]"
@@ -57,7 +57,7 @@ def split_conversation(value: Any, key: str) -> tuple[example.Messages, Any] | N
         raise DataError(problem, where=Where(key=place), evidence=evidence, cure=advice)
     if len(messages) == 1:
         raise DataError("there is no message before the assistant's answer", where=Where(key=key))
-    return messages[:-1], _answer(last, place)
+    return messages[:-1], answer_in(last, place)
 
 
 def _last_trained(messages: example.Messages, key: str) -> int | None:
@@ -80,11 +80,12 @@ def _last_trained(messages: example.Messages, key: str) -> int | None:
     return trained
 
 
-def _without_weight(message: Mapping[str, Any]) -> Mapping[str, Any]:
+def without_weight(message: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: value for name, value in message.items() if name != "weight"}
 
 
-def _answer(message: Mapping[str, Any], place: str) -> Any:
+def answer_in(message: Mapping[str, Any], place: str) -> Any:
+    """Return what a message of the assistant says, or the calls that it makes."""
     for key in ("tool_calls", "function_call"):
         if message.get(key):
             return checked_calls(message[key], f"{place}.{key}")
@@ -94,7 +95,7 @@ def _answer(message: Mapping[str, Any], place: str) -> Any:
 
     texts = [_plain_text(item) for item in content or ()]
     if not texts or None in texts:
-        problem = "the assistant's last message has no text"
+        problem = "the assistant's message has no text"
         evidence = f"found: {listed(message)}"
         advice = "write the expected output as its text content"
         raise DataError(problem, where=Where(key=place), evidence=evidence, cure=advice)

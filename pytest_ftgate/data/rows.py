@@ -18,6 +18,7 @@ from pytest_ftgate.data.example import (
     row_place,
 )
 from pytest_ftgate.data.faults import without_faults
+from pytest_ftgate.data.turns import examples_by_turn
 from pytest_ftgate.errors import DataError, FtgateError, Where, located
 from pytest_ftgate.text import excerpt, kind_of, listed, nearest
 
@@ -98,6 +99,7 @@ class RowReader:
         mappable: the user can name columns beside the rows.
         labeled: every row must have an expected output.
         mixed: each row may have a format of its own.
+        by_turn: each row must be a conversation, which becomes the input as a whole.
     """
 
     def __init__(
@@ -108,12 +110,14 @@ class RowReader:
         mappable: bool = True,
         labeled: bool = True,
         mixed: bool = False,
+        by_turn: bool = False,
     ) -> None:
         self._fields = fields
         self._form = form
         self._mappable = mappable
         self._labeled = labeled
         self._mixed = mixed
+        self._by_turn = by_turn
 
         self._paths = [path for path in fields.values() if "." in path]
         self._columns: dict[tuple[str, ...], _Columns] = {}  # by the keys of a row
@@ -152,7 +156,7 @@ class RowReader:
         bad: Mapping[str, DataError] = {}
         if table is not None or not parsed:
             row, bad = cells.json_row(row, table)
-        elif (simple := self._simple(row, place)) is not None:
+        elif not self._by_turn and (simple := self._simple(row, place)) is not None:
             return simple
 
         row, columns = self.recognised({**row, **bad} if bad else row)
@@ -167,6 +171,8 @@ class RowReader:
         key_of_input = column.get("input", columns.format.keys[0])
         key_of_expected = column.get("expected", columns.format.keys[-1])
         example_input = _checked_input(content.input, key_of_input)
+        if self._by_turn:
+            example_input = _conversation_in(content, columns)
         group = _group_in(row, column.get("group"))
         return Example(
             id=_id_in(row, column.get("id")) or content_id(example_input),
@@ -345,12 +351,14 @@ class RowReader:
 
 
 def collected(
-    rows: Iterable[Example | DataError | None], limit: int | None
+    rows: Iterable[Example | DataError | None], limit: int | None, *, by_turn: bool = False
 ) -> tuple[tuple[Example, ...], int]:
     """Return the first examples, and how many rows before the last one hold no output.
 
-    Raise all errors together.
+    Raise all errors together. ``by_turn``: each turn of a row is an example.
     """
+    if by_turn:
+        rows = examples_by_turn(rows)
     left_out = 0
 
     def filled() -> Iterator[Example | DataError]:
@@ -407,6 +415,15 @@ def _checked_input(value: Any, key: str) -> Input:
     raise messages.must_be("text or a list of messages", value, key)
 
 
+def _conversation_in(content: formats.Parts, columns: _Columns) -> Input:
+    """Return all messages of a row. Raise :class:`DataError` if it is no conversation."""
+    if content.conversation is not None:
+        return content.conversation
+    message = f"turns: each needs conversations, and this row is {columns.format.title}"
+    advice = 'remove turns, or write the row as {"messages": [...]}'
+    raise DataError(message, cure=advice)
+
+
 def _group_in(row: Mapping[str, Any], column: str | None) -> str | None:
     """Return the group that a row names; None where it names none."""
     if column is None or row.get(column) is None:
@@ -450,6 +467,7 @@ def examples_from(
     fields: Mapping[str, str] | None = None,
     limit: int | None = None,
     labeled: bool = True,
+    by_turn: bool = False,
 ) -> DataSet:
     """Return all examples of an iterable, or the first ``limit``.
 
@@ -461,14 +479,20 @@ def examples_from(
     Args:
         origin: the source in messages: ``fixture ftgate_test_set, conftest.py:9``.
         name: what messages call the rows: ``test_set`` for ``test_set[14]``.
-        fields: see :func:`load_examples`, as for ``limit`` and ``labeled``.
+        fields: see :func:`load_examples`, as for ``limit``, ``labeled`` and ``by_turn``.
 
     Raises:
         DataError: a row cannot be read; it names the row.
     """
     source = _Rows(rows, origin, name)
-    reader = RowReader(fields or {}, mappable=fields is not None, labeled=labeled, mixed=True)
-    plain_reader = RowReader({}, formats.PLAIN, mappable=False, labeled=labeled)
+    reader = RowReader(
+        fields or {},
+        mappable=fields is not None,
+        labeled=labeled,
+        mixed=True,
+        by_turn=by_turn,
+    )
+    plain_reader = RowReader({}, formats.PLAIN, mappable=False, labeled=labeled, by_turn=by_turn)
 
     def read() -> Iterator[Example | None]:
         for index, row in enumerate(source):
@@ -478,7 +502,7 @@ def examples_from(
             except DataError as error:
                 raise source.located(error, index) from None
 
-    examples, left_out = collected(read(), limit)
+    examples, left_out = collected(read(), limit, by_turn=by_turn)
 
     # The hash is that of the content, whatever form the rows have.
     digest = hashlib.sha256()
@@ -493,7 +517,8 @@ def examples_from(
         recognised,
         left_out,
         name,
-        index=None if left_out else cells.index_of(rows, limit),
+        index=None if left_out or by_turn else cells.index_of(rows, limit),
+        by_turn=by_turn,
     )
     return checked(data)
 

@@ -148,12 +148,10 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     gain_set = test if unlabeled is None else test.and_more(unlabeled)
     options = {"separator": deciding.separator, "labels": deciding.label_set}
     audit = services.audit(training, gain_set, **options)
-    if audit.test_near_rows:
-        gain_set = grouped(gain_set, audit.test_near_rows)
-        examples = gain_set.examples
-        if unlabeled is not None:
-            unlabeled = replace(unlabeled, examples=examples[len(test) :])
-        test = replace(test, examples=examples[: len(test)])
+    examples = grouped(gain_set, audit.test_near_rows).examples
+    if unlabeled is not None:
+        unlabeled = replace(unlabeled, examples=examples[len(test) :])
+    test = replace(test, examples=examples[: len(test)])
     custom = custom_metrics(services.hook)
     parts = read_parts(config, services.load, test, training, deciding, custom)
 

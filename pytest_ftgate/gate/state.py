@@ -177,7 +177,11 @@ class DataSets:
                 unlabeled requests.
         """
         rows = source.rows
-        options: dict[str, Any] = {"fields": source.fields, "limit": source.limit}
+        options: dict[str, Any] = {
+            "fields": source.fields,
+            "limit": source.limit,
+            "by_turn": source.turns == "each",
+        }
 
         state: Any
         if rows is None:

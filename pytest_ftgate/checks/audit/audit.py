@@ -27,6 +27,7 @@ from pytest_ftgate.data.messages import (
     visible,
     without_instructions,
 )
+from pytest_ftgate.data.turns import conversation_of, written_groups
 from pytest_ftgate.errors import DataError
 from pytest_ftgate.metrics.labels import LabelSet, are_labels
 from pytest_ftgate.result import RowPair
@@ -99,10 +100,24 @@ def compare_exactly(
     return Exact(
         repeats=tuple(repeats),
         usable=tuple(usable),
-        leaked=tuple(sorted(leaked)),
+        leaked=_without_short_turns(test, sorted(leaked)),
         trained=trained,
         tested=tested,
     )
+
+
+def _without_short_turns(data: DataSet, pairs: Iterable[tuple[int, int]]) -> Pairs:
+    """Return the pairs without turns before which less is said than nobody repeats by chance."""
+    if not data.by_turn:
+        return tuple(pairs)
+    kept = []
+    for row, other in pairs:
+        # Each line is a message after its role.
+        lines = wording.plain_text(data.examples[row].input).split("\n")
+        spoken = " ".join(line.rpartition("\t")[2] for line in lines)
+        if wording.is_long(wording.words_of(spoken)):
+            kept.append((row, other))
+    return tuple(kept)
 
 
 def leaked_rows(training: DataSet, test: DataSet) -> list[int]:
@@ -113,9 +128,13 @@ def leaked_rows(training: DataSet, test: DataSet) -> list[int]:
 
 
 def check_test_set(test: DataSet) -> None:
-    """Raise :class:`DataError` for blank inputs, and for repeated ones, which would count twice."""
+    """Raise :class:`DataError` for blank inputs, and for repeated ones, which would count twice.
+
+    Conversations often begin alike: their turns with equal inputs are one group.
+    """
     raise_together(_blank_inputs(test))
-    raise_together(_repeated_inputs(test))
+    if not test.by_turn:
+        raise_together(_repeated_inputs(test))
 
 
 def _blank_inputs(test: DataSet) -> Iterator[DataError]:
@@ -285,11 +304,11 @@ def audit_training_set(
         rows=len(training),
         usable=len(exact.usable),
         repeats=exact.repeats,
-        conflict_rows=tuple(conflicts),
+        conflict_rows=_without_short_turns(training, conflicts),
         leaked_rows=exact.leaked,
-        near_rows=near_rows,
-        leaked_near_rows=near_leaks,
-        test_near_rows=test_near_rows,
+        near_rows=_of_two_conversations(training, near_rows),
+        leaked_near_rows=_without_short_turns(test, near_leaks),
+        test_near_rows=_of_two_conversations(test, test_near_rows),
         shared_groups=_shared_groups(training, test),
         empty_outputs=tuple(row for row, output in enumerate(outputs) if not output),
         chat_errors=chat_errors(example.input for example in training),
@@ -329,11 +348,19 @@ def _similar_rows(
     return tuple(sorted(near_rows)), tuple(near_leaks), tuple(sorted({*in_test, *copies}))
 
 
+def _of_two_conversations(data: DataSet, pairs: Pairs) -> Pairs:
+    """Return the pairs without turns of one conversation, which are alike by nature."""
+    if not data.by_turn:
+        return pairs
+    names = list(map(conversation_of, data))
+    return tuple((row, earlier) for row, earlier in pairs if names[row] != names[earlier])
+
+
 def _shared_groups(training: DataSet, test: DataSet) -> dict[str, int]:
     """Return the first test row of each group that both sets have."""
-    trained = set(training.groups)
+    trained = set(written_groups(training))
     rows: dict[str, int] = {}
-    for row, group in enumerate(test.groups):
+    for row, group in enumerate(written_groups(test)):
         if group is not None and group in trained:
             rows.setdefault(group, row)
     return rows

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from pytest_ftgate.checks.audit import leaks, wording
 from pytest_ftgate.data import DataSet, normalized_input
+from pytest_ftgate.data.turns import groups_of_turns
 
 NEAR = 0.75
 """Lowest resemblance of near duplicates, from 0 to 1; how it was chosen: docs/data.md."""
@@ -346,9 +347,17 @@ def _likely(pairs: NDArray[np.int64], hashes: NDArray[np.uint8]) -> NDArray[np.i
 # --- groups of near duplicates, which count as one piece of evidence ------------------------------
 
 
-def grouped(test: DataSet, pairs: Iterable[tuple[int, int]]) -> DataSet:
-    """Return a test set in which the examples of each pair without a group are one group."""
-    names = joined_groups(test.groups, pairs)
+def grouped(test: DataSet, pairs: Sequence[tuple[int, int]]) -> DataSet:
+    """Return a test set in which the examples of each pair without a group are one group.
+
+    ``pairs`` name the later example first.
+    """
+    if test.by_turn:
+        names = groups_of_turns(test, pairs)
+    elif pairs:
+        names = joined_groups(test.groups, pairs)
+    else:
+        return test
     examples = (replace(example, group=name) for example, name in zip(test, names, strict=True))
     return replace(test, examples=tuple(examples))
 
@@ -360,7 +369,7 @@ def grouped_by_content(test: DataSet) -> DataSet:
     texts = wording.texts_of(words, wording.mask_for(words, outputs))
     _, _, near = near_copies([], rows_of(texts, outputs))
     pairs = [*near, *leaks.copies_but_for_digits(texts, outputs)]
-    return grouped(test, pairs) if pairs else test
+    return grouped(test, pairs)
 
 
 def joined_groups(

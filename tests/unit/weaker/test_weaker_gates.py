@@ -111,6 +111,7 @@ ONE_WAY = [  # keys before, those after, and what is found
     ("", "training_set: {path: train.jsonl, max_tokens: 100000}", "training_set.max_tokens: 65536 -> 100000"),
     ("test_set: test.jsonl", "", "test_set.limit: all rows -> 100"),
     ("", "test_set: {path: test.jsonl, limit: 99}", "test_set.limit: 100 -> 99"),
+    ("training_set: {path: train.jsonl, turns: each}", "", "training_set.turns: each -> last"),
     (HELD, HELD.replace("0.8", "0.2"), "rubric.calibration.min_kappa: 0.8 -> 0.2"),
     (HELD, JUDGED, "rubric.calibration: held.jsonl -> removed"),
     (spent(), "", "economics: given -> removed"),

@@ -1,5 +1,6 @@
 """A project against its version at the merge base, without git: the files of both, and what is found."""
 
+import json
 import re
 
 import pytest
@@ -46,6 +47,13 @@ def data(name):
     return GATE.replace("test.jsonl", name)
 
 
+def talk(greeting, answer):
+    turns = ["hi", greeting, f"which of {greeting}", answer]
+    messages = [{"role": ["user", "assistant"][i % 2], "content": turns[i]} for i in range(4)]
+    return json.dumps({"id": greeting, "messages": messages}) + "\n"
+
+
+EACH = GATE.replace("test.jsonl", "{path: test.jsonl, turns: each}")
 CASES = {  # then, now (with the usual test set), findings
     "nothing": ({}, {}, ()),
     # ini keys and ini files
@@ -174,6 +182,10 @@ CASES = {  # then, now (with the usual test set), findings
     "another input": ({"test.jsonl": SET.replace("question 2", "why 2")}, {}, ("1 removed (line 3",)),
     "added": ({"test.jsonl": "".join(ROWS[:3])}, {}, ()),
     "new": ({"test.jsonl": None}, {}, ()),
+    "turns, of which two begin alike": (
+        {"ftgate.yaml": EACH, "test.jsonl": talk("a", "x") + talk("b", "y")},
+        {"test.jsonl": talk("a", "x") + talk("b", "z") + talk("c", "y")},
+        ("4 examples of test.jsonl -> 1 changed (line 2 at main)",)),
     "that cannot be found": ({}, {"test.jsonl": None}, ()),
     "another file": (
         {"other.jsonl": SET + HARD}, {"ftgate.yaml": data("other.jsonl"), "other.jsonl": SET}, ()),
