@@ -7,9 +7,8 @@ from typing import Any
 from pytest_ftgate.checks.attempts import Shown
 from pytest_ftgate.checks.causes import cure_of_a_loss
 from pytest_ftgate.checks.context import Context, Found
-from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.result import Check, opponent
-from pytest_ftgate.runs.measure import Measured, flips, measure_run, score_run
+from pytest_ftgate.runs.measure import Measured, flips, scored_alone
 from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.statistics.groups import (
     MIN_GROUPS,
@@ -62,31 +61,16 @@ def _flips(gate: Context) -> dict[str, Any]:
         return facts
 
     # Where attempts are limited, examples that count are not named.
-    answers = _shown_answers(gate, gate.shown)
+    answers = shown_answers(gate, gate.shown)
     if not answers:
         return {**facts, "broken": (), "wrong": ()}
     of_shown = flips(answers[gate.best], answers["candidate"], name)
     return {**facts, "broken": of_shown["broken"], "wrong": of_shown["wrong"]}
 
 
-def _shown_answers(gate: Context, shown: Shown) -> Mapping[str, Measured]:
-    """Return the scored models on the examples that may be shown, by role.
-
-    Empty where these cannot be scored by themselves, as by a judge.
-    """
-    test, metric = shown
-    if not len(test) or metric.judged or metric.pairwise:
-        return {}
-
-    scored: dict[str, Measured] = {}
-    try:
-        for role, run in gate.runs_of("shown").items():
-            measured = measure_run(gate.asked(role).name, run)
-            scored[role] = score_run(measured, {metric.name: metric}, metric.name, test.expected)
-    except FtgateError:  # an answer is missing, or the metric is not defined for so few
-        return {}
-
-    return scored
+def shown_answers(gate: Context, shown: Shown) -> Mapping[str, Measured]:
+    """Return the scored models on the examples that may be shown, by role: see `scored_alone`."""
+    return scored_alone(gate.runs_of("shown"), shown.metric, shown.test.expected)
 
 
 def _checks(gate: Context, role: str, comparison: Comparison) -> Iterator[Check]:

@@ -61,7 +61,8 @@ SET_UP: pytest.StashKey[bool] = pytest.StashKey()  # the set-up of the test has 
 IN_CALL: pytest.StashKey[bool] = pytest.StashKey()  # the body of the test is running
 
 _LIKE_OURS = 0.8  # the similarity from which a marker is taken for a misspelt one of ours
-_FORMATS = ("card", "html", "json", "markdown", "recordings")
+_FORMATS = ("card", "html", "json", "markdown", "predictions", "recordings")
+_TABLES = (".csv", ".jsonl", ".parquet")
 _MARK_HELP = (
     "ftgate(gate=None, *, test_set, training_set, baseline, candidate, metric='accuracy', "
     "margin, ...): fail the run unless the candidate beats the baseline by the margin; `gate` is "
@@ -76,6 +77,9 @@ def _report(text: str) -> str:
     form, _, path = text.partition(":")
     if form not in _FORMATS or not path:
         message = f"expected FORMAT:PATH with a format of {', '.join(_FORMATS)}"
+        raise ArgumentTypeError(f"{message}, got {text!r}")
+    if form == "predictions" and not path.lower().endswith(_TABLES):
+        message = f"expected predictions:FILE with a suffix of {', '.join(_TABLES)}"
         raise ArgumentTypeError(f"{message}, got {text!r}")
     return text
 
@@ -107,7 +111,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         type=_report,
         help="write a report: html:PATH, json:PATH, markdown:PATH for a pull request, card:PATH "
-        "for a model card, or recordings:FOLDER with one JSONL file per gate and model; repeatable",
+        "for a model card, predictions:FILE (.csv, .jsonl, .parquet) with all answers and their "
+        "scores, or recordings:FOLDER with one JSONL file per gate and model; repeatable",
     )
     group.addoption(
         "--ftgate-cache",

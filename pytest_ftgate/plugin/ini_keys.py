@@ -60,16 +60,25 @@ def check_options(config: pytest.Config) -> None:
             message = "is refused, because keys of pytest-ftgate come from files under review"
             raise pytest.UsageError(f"-o {setting} {message}: write it into the ini file")
 
-    is_html = any(report.startswith("html:") for report in config.getoption("--ftgate-report"))
-    if is_html and find_spec("jinja2") is None:
-        message = "--ftgate-report=html needs Jinja2, which is not installed"
-        raise pytest.UsageError(f"{message}: pip install jinja2")
+    for report in config.getoption("--ftgate-report"):
+        form = report.partition(":")[0]
+        if form == "html":
+            _require("jinja2", "Jinja2", report)
+        if form == "predictions" and report.lower().endswith(".parquet"):
+            _require("pyarrow", "PyArrow", report)
 
     sign = sign_of_ci()
     option = planning_option(config)
     if sign and option and config.getini("ftgate_required"):
         message = f"meets no gate of ftgate_required; the environment variable {sign} is set"
         raise pytest.UsageError(f"{option} {message}")
+
+
+def _require(package: str, name: str, report: str) -> None:
+    """Refuse a report whose library is not installed."""
+    if find_spec(package) is None:
+        message = f"--ftgate-report={report} needs {name}, which is not installed"
+        raise pytest.UsageError(f"{message}: pip install {package}")
 
 
 def check_ini_keys(config: pytest.Config, paths: Iterable[Path]) -> None:

@@ -16,7 +16,7 @@ from pytest_ftgate.guarded import guarded
 from pytest_ftgate.plugin import STARTED, ini_keys, project, required_gates, terminal
 from pytest_ftgate.plugin.markers import MARK, claimed_name, id_of, location
 from pytest_ftgate.reports import json as json_report
-from pytest_ftgate.reports import recordings
+from pytest_ftgate.reports import predictions, recordings
 from pytest_ftgate.reports.session import Outcome
 from pytest_ftgate.reports.text import Line, block, title
 from pytest_ftgate.result import GateResult, failed_result
@@ -38,12 +38,14 @@ class WorkerReport:
         seen: the marked tests.
         judged: keys of stored answers that no later session may use.
         plans: as those of the session.
+        predictions: as those of the session.
     """
 
     notes: list[Line]
     seen: required_gates.Seen
     judged: list[str]
     plans: dict[str, tuple[Sequence[Line], str]]
+    predictions: dict[str, list[predictions.Row]]
 
 
 @dataclass
@@ -75,6 +77,9 @@ class GateSession:
 
     _runs: dict[str, tuple[Mapping[str, jobs.Run], Mapping[str, str]]] = field(default_factory=dict)
     """The runs of gates, with notes, by the name under which they are recorded."""
+
+    _predictions: dict[str, list[predictions.Row]] = field(default_factory=dict)
+    """The answers of gates, by node id, if a report of them is asked for."""
 
     _judged: set[str] = field(default_factory=set)
     """Keys of stored answers that no later session may use."""
@@ -182,6 +187,8 @@ class GateSession:
 
         if judged.gate is None:
             return
+        if any(form == "predictions" for form, _ in self._reports):
+            self._predictions[item.nodeid] = predictions.rows_of(judged.gate)
         if judged.runs:  # the last of a name counts
             name = filed_as(judged.gate.config, id_of(item))
             self._runs[name] = judged.runs, judged.notes
@@ -272,6 +279,7 @@ class GateSession:
         self._seen.names.update(report.seen.names)
         self._seen.absent.update(report.seen.absent)
         self._judged.update(report.judged)
+        self._predictions.update(report.predictions)
         for nodeid, plan in report.plans.items():
             _, why_failed = plan
             if nodeid not in self.plans or why_failed:
@@ -299,7 +307,7 @@ class GateSession:
 
         if self._worker is not None:
             judged = sorted(self._judged)
-            report = WorkerReport(self._notes, self._seen, judged, self.plans)
+            report = WorkerReport(self._notes, self._seen, judged, self.plans, self._predictions)
             vars(self.config)["workeroutput"]["ftgate"] = json.dumps(asdict(report))
         return self._is_red()
 
@@ -413,7 +421,8 @@ class GateSession:
         for form, path in self._reports:
             if self._worker is not None and form != "recordings":
                 continue
-            outcome = Outcome(results, self._runs, replace(session, failures=self._failures))
+            so_far = replace(session, failures=self._failures)
+            outcome = Outcome(results, self._runs, so_far, self._predictions)
             try:
                 is_written, remarks = outcome.write(form, path)
             except OSError as error:

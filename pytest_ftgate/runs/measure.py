@@ -11,7 +11,7 @@ import numpy as np
 
 from pytest_ftgate.data import Example, expected_text
 from pytest_ftgate.data.messages import readable_calls
-from pytest_ftgate.errors import MetricError
+from pytest_ftgate.errors import FtgateError, MetricError
 from pytest_ftgate.metrics import Answers, Metric, Scored
 from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.models.price import Cost, cost_of_run, price_of
@@ -225,6 +225,27 @@ def score_run(
     if metrics[deciding].judged:
         facts = replace(facts, mean_length=float(lengths(measured).mean()))
     return replace(measured, facts=facts, scores=scores)
+
+
+def scored_alone(
+    runs: Mapping[str, Run], metric: Metric, expected: Sequence[Any]
+) -> dict[str, Measured]:
+    """Return runs, by role, with their scores.
+
+    Empty where they cannot be scored by themselves, as by a judge.
+    """
+    if not expected or metric.judged or metric.pairwise:
+        return {}
+
+    scored: dict[str, Measured] = {}
+    try:
+        for role, run in runs.items():
+            measured = measure_run(role, run)
+            scored[role] = score_run(measured, {metric.name: metric}, metric.name, expected)
+    except FtgateError:  # an answer is missing, or the metric is not defined for so few
+        return {}
+
+    return scored
 
 
 def lengths(measured: Measured) -> Floats:

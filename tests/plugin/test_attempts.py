@@ -398,11 +398,15 @@ def test_preview_and_page_show_only_the_tenth_and_recordings_hold_all_answers(
     assert [line for line in result.outlines if "significant at 97.5 %" in line]
     assert len(ledger(project)) == 1  # it takes no attempt
     project.gate_test(max_attempts=2, margin=0.5)  # a page shows answers of a red gate
-    project.run("--ftgate-report=recordings:kept", "--ftgate-report=html:page.html")
+    forms = ("recordings:kept", "html:page.html", "predictions:table.jsonl")
+    project.run(*(f"--ftgate-report={form}" for form in forms))
     page = (project.path / "page.html").read_text(encoding="utf-8")
     on_page = {row["id"] for row in rows if re.search(rf"{row['input']}\b", page)}
     assert on_page
     assert on_page <= tenth
+    table = read_jsonl(project.path / "table.jsonl")
+    assert {row["id"] for row in table} == tenth
+    assert None not in {row["candidate_score"] for row in table}
     assert [len(read_jsonl(path)) for path in sorted((project.path / "kept").glob("*.jsonl"))] == [
         200,
         200,

@@ -41,7 +41,7 @@ def test_a_report_after_one_that_cannot_be_written_is_not_green(project: Project
     assert report.unjudged[0].reason.startswith("the html report could not be written: ")
 
 
-@pytest.mark.parametrize("report", ["markdown:", "pdf:x", "json:", "json"])
+@pytest.mark.parametrize("report", ["markdown:", "pdf:x", "json:", "json", "predictions:x.txt"])
 def test_a_bad_report_is_refused_at_once(project: Project, report: str) -> None:
     project.gate_test()
     result = project.run(f"--ftgate-report={report}")
