@@ -374,6 +374,15 @@ _TABLE = (
         "label.",
     ),
     CheckName(
+        "more_data",
+        "gain",
+        "decides",
+        "scored",
+        "A note on candidate_half: what the last doubling of the training set brought, and whether "
+        "another one brings what is missing. Yes: half of its lower bound is at least that. No: "
+        "its upper bound is below that.",
+    ),
+    CheckName(
         "agreement",
         "gain",
         "decides",

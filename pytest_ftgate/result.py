@@ -223,9 +223,31 @@ def called(role: str, name: str = "") -> str:
     With ``name`` it is ``candidate tuned`` or ``baseline few_shot (gpt few_shot 8)``, unless role
     and name are equal.
     """
-    if role in ("baseline", "candidate"):
+    if role in ("baseline", "candidate", "candidate_half"):
         return role if name in ("", role) else f"{role} {name}"
     return f"baseline {role}" if name in ("", role) else f"baseline {role} ({name})"
+
+
+@dataclass(frozen=True, slots=True)
+class MoreData:
+    """What the last doubling of the training set brought: the candidate against candidate_half."""
+
+    # the candidate's gain over candidate_half
+    gain: float
+    # one-sided bounds of that gain at the confidence; null where the method gives none
+    lower_bound: float | None
+    upper_bound: float | None
+    # the gain that is missing to the margin or max_drop that failed; null if none failed
+    missing: float | None
+    # whether another doubling will bring that; null if nothing is missing
+    answer: Literal["yes", "no", "cannot tell"] | None
+    # the value of candidate_half
+    value: float = field(metadata=INNER)
+    # usable rows of the training set of candidate_half, and of the candidate
+    half_rows: int = field(metadata=INNER)
+    rows: int = field(metadata=INNER)
+    # what another doubling costs, as economics.data_cost_usd
+    cost_usd: float | None = field(default=None, metadata=INNER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -440,6 +462,8 @@ class GateResult(Comparison):
     slices: tuple[PartResult, ...] = ()
     # null without agreement
     agreement: AgreementResult | None = None
+    # null where candidate_half was not judged
+    more_data: MoreData | None = None
     # null without max_attempts
     attempt: AttemptResult | None = None
     # file and line of the test, relative to pytest's rootdir

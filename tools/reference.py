@@ -32,6 +32,7 @@ _GATE_SECTIONS = {
     "HypothesisKeys": "`hypothesis`",
     "GuardKeys": "A guard",
     "SliceKeys": "`slices`",
+    "HalfKeys": "`candidate_half`",
     "AgreementKeys": "`agreement`",
     "EconomicsKeys": "`economics`",
     "TrainingCostKeys": "A training cost",
@@ -705,6 +706,8 @@ _FACTS = {
     "method, note": "how the gain was tested, with its sources; the basis of the bounds",
     "baseline, baselines, candidate": "the best baseline, all by name, and the candidate, as below",
     "gains": "the gain over each baseline, by name",
+    "more_data": "what the last doubling of the training set brought, by `candidate_half`: `gain`, "
+    "its bounds, what is `missing`, and the `answer`: `yes`, `no` or `cannot tell`",
     "guards, slices, economics, attempt": "one item for each, `null` or empty where there is none",
     "training, test_set, unlabeled": "path, sha256 and counts of the data; `to_label`: inputs "
     "whose label decides and is missing",

@@ -7,7 +7,7 @@ Every other check has a cure of its own.
 from collections.abc import Iterator
 from statistics import median
 
-from pytest_ftgate.checks import constant_baseline, ready
+from pytest_ftgate.checks import constant_baseline, more_data, ready
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.result import RED, Diagnosis, LabelScore
 from pytest_ftgate.runs.mistakes import RIGHT, WRONG
@@ -42,6 +42,7 @@ def _cures(gate: Context, role: str) -> Iterator[str | None]:
     if not gate.config.standard_of(role).drops and gate.unlabeled is None:
         yield ready.headroom(gate, role).advice
     yield _scarce_label(gate)
+    yield more_data.cure(gate, role)
     yield _find_out(gate)
 
 

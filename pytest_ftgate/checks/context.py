@@ -69,6 +69,13 @@ class Unlabeled(NamedTuple):
         )
 
 
+class Half(NamedTuple):
+    """Hold the model that was trained on half of the training set, and its usable rows."""
+
+    model: Model
+    rows: int
+
+
 @dataclass(frozen=True)
 class Context:
     """Hold everything that rules use.
@@ -88,6 +95,7 @@ class Context:
         shown: the examples that may be shown, where attempts are limited; None: all may be shown,
             and count.
         unlabeled: the inputs that count in the gain, and whose labels may be missing.
+        half: the model of ``candidate_half``, which is none of ``models`` and decides nothing.
         runs: the runs of all models by name.
         measured: the runs with their facts, by role, and with scores if all could be scored.
         facts: fields of the result that are known so far, by name.
@@ -106,6 +114,7 @@ class Context:
     attempt: Attempt | None = None
     shown: Shown | None = None
     unlabeled: Unlabeled | None = None
+    half: Half | None = None
     runs: Mapping[RunName, Run] = field(default_factory=dict)
     measured: Mapping[str, measure.Measured] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)

@@ -22,6 +22,7 @@ from pytest_ftgate.checks import (
     judging,
     losses,
     match,
+    more_data,
     prompt_leak,
     prompt_mismatch,
     ready,
@@ -78,6 +79,7 @@ RULES: tuple[Rule, ...] = (
     Rule("scored", baseline_quality.check_best, "accept"),
     Rule("scored", identical_outputs.check, "accept"),
     Rule("scored", ready.check_room, "accept"),
+    Rule("scored", more_data.check, "accept"),  # a cure of the gain rests on it
     Rule("scored", gain.check, "accept"),
     Rule("scored", agreement.check, "accept"),
     Rule("scored", judging.check, "accept", "margin"),

@@ -35,6 +35,7 @@ from pytest_ftgate.config.requirements import (
     ChecksValue,
     EconomicsKeys,
     GuardKeys,
+    HalfKeys,
     HypothesisKeys,
     HypothesisValue,
     SliceKeys,
@@ -99,6 +100,15 @@ class GateKeys(Keys):
         "The fine-tuned model: a name under models, a string such as openai:NAME, or a mapping. "
         "Required, except at stage: ready.",
         example="openai:ft:gpt-4.1-mini:acme::abc123",
+    )
+    candidate_half: HalfKeys = optional(
+        "A model trained by the same recipe on a random half of the training set. It decides "
+        "nothing. Where margin or max_drop fails, it is asked as well, and the check more_data "
+        "says what the last doubling of the rows brought, and whether another one will do.",
+        example={
+            "model": "openai:ft:gpt-4.1-mini:acme::half",
+            "training_set": "data/train.half.jsonl",
+        },
     )
     metric: MetricsValue = Field(
         "accuracy",

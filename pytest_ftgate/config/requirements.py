@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from pytest_ftgate.check_names import CHANGEABLE, CheckName, described
-from pytest_ftgate.config import data, metrics
+from pytest_ftgate.config import data, metrics, models
 from pytest_ftgate.config.keys import (
     Amount,
     Keys,
@@ -145,6 +145,20 @@ class SliceKeys(Keys):
         if len(set(self.fields)) < len(self.fields):
             raise refused_key("fields", "contains a field twice")
         return self
+
+
+class HalfKeys(Keys):
+    """A model trained by the candidate's recipe on a random half of the training set."""
+
+    model: models.ModelValue = Field(
+        description="The model: a name under models, a string such as openai:NAME, or a mapping.",
+        examples=["openai:ft:gpt-4.1-mini:acme::half"],
+    )
+    training_set: data.DataValue = Field(
+        description="The rows that it was trained on, 40 to 60 % of the usable rows of the gate's "
+        "training_set, as python -m pytest_ftgate split --half writes them.",
+        examples=["data/train.half.jsonl"],
+    )
 
 
 class AgreementKeys(Keys):

@@ -92,6 +92,7 @@ def resolve_gate(
     _check_agreement(config)
     _check_gain(config)
     _check_candidate(config)
+    _check_half(config)
     _check_data(config)
     # That a loss is at most max_drop must always be proven.
     if config.matches:
@@ -379,3 +380,23 @@ def _check_candidate(config: GateKeys) -> None:
         what += str(config.candidate)
         cure = "Remove stage to judge the candidate, or remove candidate until it is trained."
         raise _contradiction(config, "candidate", what, cure)
+
+
+def _check_half(config: GateKeys) -> None:
+    """Refuse a half of the training set where there is nothing to compare its model with."""
+    half = config.candidate_half
+    if half is None:
+        return
+
+    cure = "Remove candidate_half."
+    if config.stage == "ready":
+        text = f"is for a candidate, and {config.quoted('stage')} judges none"
+        raise _contradiction(config, "candidate_half", text, cure)
+    if config.asked_by == "agreement":
+        text = "says whether more data reach a margin, and this gate asks for agreement alone"
+        raise _contradiction(config, "candidate_half", text, cure)
+    if half.model.identity == config.candidate.identity:
+        text = f"is the candidate itself ({half.model.spelling})"
+        cure = "Train by the same recipe on the rows of its training_set alone, and write that "
+        cure += "model."
+        raise _contradiction(config, "candidate_half", text, cure)

@@ -20,6 +20,7 @@ from pytest_ftgate.config import GateKeys, MetricSpec
 from pytest_ftgate.data import DataSet
 from pytest_ftgate.data.example import checked
 from pytest_ftgate.errors import ConfigError, FtgateError
+from pytest_ftgate.gate.half import read_half
 from pytest_ftgate.gate.judges import read_judging
 from pytest_ftgate.gate.parts import read_parts
 from pytest_ftgate.gate.ranges import check_keys
@@ -158,8 +159,12 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     # Models, and which attempt they are.
     models = _models(config, training, whole_set, services)
 
+    half = read_half(config, services, training, whole_test, audit, deciding)
+
     # Models are asked about all examples, also about those that only may be shown.
-    _check_prompts(models, [whole_set, *(guard.test for guard in parts.guards)])
+    _check_prompts(models.values(), [whole_set, *(guard.test for guard in parts.guards)])
+    if half is not None:
+        _check_prompts([half.model], [whole_test])
     attempt = None
     if "candidate" in models:
         asked = test if unlabeled is None else test.and_more(_without_labels(unlabeled))
@@ -181,6 +186,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
         attempt=attempt,
         shown=shown,
         unlabeled=None if unlabeled is None else Unlabeled(unlabeled),
+        half=half,
     )
     return gate.with_facts(
         nodeid=nodeid,
@@ -251,7 +257,7 @@ def _models(
     return models
 
 
-def _check_prompts(models: Mapping[str, Model], test_sets: Iterable[DataSet]) -> None:
+def _check_prompts(models: Iterable[Model], test_sets: Iterable[DataSet]) -> None:
     """Render each template for each of its rows, and look for what a model would not be sent.
 
     Raises:
@@ -259,7 +265,7 @@ def _check_prompts(models: Mapping[str, Model], test_sets: Iterable[DataSet]) ->
             in it.
         DataError: a row has images, audio or video that are not sent.
     """
-    for model in models.values():
+    for model in models:
         prompt = model.prompt
         if prompt is None and model.function is None:
             continue  # it is a recording, or gets the whole example

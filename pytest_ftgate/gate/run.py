@@ -13,6 +13,7 @@ from pytest_ftgate.checks.unlabeled import rows_to_label
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.data import DataSet
 from pytest_ftgate.errors import ConfigError, FtgateError
+from pytest_ftgate.gate.half import ask_half
 from pytest_ftgate.gate.inputs import read_inputs
 from pytest_ftgate.gate.state import Judged, Services, uncollected
 from pytest_ftgate.guarded import guarded
@@ -20,7 +21,7 @@ from pytest_ftgate.result import RED, Check, Status, error_check
 from pytest_ftgate.runs.jobs import Job, Run
 from pytest_ftgate.runs.judging import ask_judges, calibrate
 from pytest_ftgate.runs.measure import Measured, measure_run, score_run
-from pytest_ftgate.runs.names import Purpose, RunName
+from pytest_ftgate.runs.names import HALF, Purpose, RunName
 from pytest_ftgate.runs.runner import run_models, sample_job
 from pytest_ftgate.text import timestamp
 
@@ -88,6 +89,7 @@ def _judge_models(gate: Context, services: Services) -> Context:
                 return gate
             gate = _add_answers(gate, options)
             gate = _add_judgements(gate, options)
+            gate = _add_half(gate, options)
         except FtgateError as error:
             return gate.with_checks(map(error_check, error.problems))
 
@@ -120,7 +122,7 @@ def _judge_known_answers(gate: Context, services: Services) -> Context:
     if any(run.unanswered for _, run in answered.all_runs()):
         return gate
 
-    decided = _decide(answered, services, None)
+    decided = _decide(_add_half(answered, options), services, None)
     if not decided.scored or decided.verdict == "error":
         return gate
 
@@ -189,6 +191,21 @@ def _add_judgements(gate: Context, options: dict[str, Any]) -> Context:
     return replace(gate, judging=judging, metrics=metrics).with_checks(checks)
 
 
+def _add_half(gate: Context, options: dict[str, Any]) -> Context:
+    """Add the answers of ``candidate_half`` where they are known, or where a gain is too small."""
+    if gate.half is None or not gate.is_answered:
+        return gate
+
+    def is_missed() -> bool:
+        comparisons = _add_scores(gate).comparisons.values()
+        return not all(comparison.reached for comparison in comparisons)
+
+    run = ask_half(gate, gate.half, is_missed, options)
+    if run is None:
+        return gate
+    return replace(gate, runs={**gate.runs, HALF: run})
+
+
 # --- the verdict ----------------------------------------------------------------------------------
 
 
@@ -254,6 +271,9 @@ def _close(gate: Context, services: Services) -> Judged:
     runs: dict[str, Run] = {}
     if "models_called" in gate.facts:
         for name, run in gate.runs.items():
+            # It decides nothing, so that its missing answers keep no other from being recorded.
+            if name == HALF and run.unanswered:
+                continue
             recorded = runs.get(name.recorded_as)
             runs[name.recorded_as] = run if recorded is None else recorded.with_more(run)
         runs |= gate.judge_runs

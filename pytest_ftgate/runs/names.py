@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-Purpose = Literal["latency", "test", "unlabeled", "shown", "guard"]
+Purpose = Literal["latency", "test", "unlabeled", "shown", "guard", "half"]
 
 
 class RunName(NamedTuple):
@@ -19,8 +19,14 @@ class RunName(NamedTuple):
         The examples that may be shown are recorded with the rest of the test set, and so are the
         inputs of ``unlabeled_set``.
         """
+        if self.purpose == "half":
+            return "half.candidate"
         subject = {"latency": "latency", "guard": f"guard {self.guard}"}.get(self.purpose, "")
         if self.role == "candidate":
             return f"{subject}.candidate" if subject else self.role
         role = self.role.replace(".candidate", " candidate")
         return f"{role} {subject}".rstrip()
+
+
+HALF = RunName("half", "candidate_half")
+"""The answers of the model that was trained on half of the training set."""

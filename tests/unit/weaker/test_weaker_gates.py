@@ -188,6 +188,8 @@ def test_no_key_is_left_out():
         assert any((one[0], one[-1]) == (first, last) for one in changes), key
     others = {"name", "test_set", "training_set", "baseline", "baselines", "candidate"}
     others |= {
+        "candidate_half",
+        "unlabeled_set",
         "metric",
         "thresholds",
         "economics",
