@@ -1,6 +1,7 @@
 """Turn facts into JSON values and back, and hold unknown facts."""
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -8,7 +9,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import BeforeValidator, Field, TypeAdapter
 
-from pytest_ftgate.text import shortened
+from pytest_ftgate.text import LONGEST, shortened
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 """The dialect of the JSON Schemas that this package ships."""
@@ -25,9 +26,11 @@ Hashes = Annotated[tuple[Annotated[str, Field(pattern="^[0-9a-f]{8}$")], ...], F
 
 INNER = {"inner": True}
 """Marks fields that reports for people and advice need, and that the JSON report leaves out."""
+UNCUT = {**INNER, "uncut": True}
+"""Marks such fields whose texts are kept whole, however long they are."""
 
 
-def to_plain(value: Any, *, whole: bool = True) -> Any:
+def to_plain(value: Any, *, whole: bool = True, longest: int = LONGEST) -> Any:
     """Return dataclasses and collections as JSON values.
 
     NaN and infinity become ``None``, and long text is cut. Without ``whole`` fields marked
@@ -38,17 +41,21 @@ def to_plain(value: Any, *, whole: bool = True) -> Any:
             return value
         return None
     if isinstance(value, str):
-        return shortened(value)
+        return shortened(value, longest)
     if is_dataclass(value):
         facts = {}
         for field in fields(value):
-            if whole or field.metadata != INNER:
-                facts[field.name] = to_plain(getattr(value, field.name), whole=whole)
+            if whole or not field.metadata:
+                limit = sys.maxsize if field.metadata == UNCUT else longest
+                inner = getattr(value, field.name)
+                facts[field.name] = to_plain(inner, whole=whole, longest=limit)
         return facts
     if isinstance(value, Mapping):
-        return {str(key): to_plain(item, whole=whole) for key, item in value.items()}
+        return {
+            str(key): to_plain(item, whole=whole, longest=longest) for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [to_plain(item, whole=whole) for item in value]
+        return [to_plain(item, whole=whole, longest=longest) for item in value]
     return value
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pytest_ftgate.check_names import Kind, described
 from pytest_ftgate.errors import FtgateError
-from pytest_ftgate.plain import INNER, Range, Unknown, from_plain, to_plain
+from pytest_ftgate.plain import INNER, UNCUT, Range, Unknown, from_plain, to_plain
 from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import listed, one_line, printable, show_percent, suggestion
 
@@ -312,7 +312,7 @@ class UnlabeledResult:
     inputs: int | None = None
     # inputs that need a label and have none; null where the models did not answer
     to_label: int | None = None
-    rows: tuple[Unanswered, ...] = field(default=(), metadata=INNER)
+    rows: tuple[Unanswered, ...] = field(default=(), metadata=UNCUT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,8 +61,8 @@ SET_UP: pytest.StashKey[bool] = pytest.StashKey()  # the set-up of the test has 
 IN_CALL: pytest.StashKey[bool] = pytest.StashKey()  # the body of the test is running
 
 _LIKE_OURS = 0.8  # the similarity from which a marker is taken for a misspelt one of ours
-_FORMATS = ("card", "html", "json", "markdown", "predictions", "recordings")
-_TABLES = (".csv", ".jsonl", ".parquet")
+_FORMATS = ("card", "html", "json", "markdown", "predictions", "recordings", "to_label")
+_TABLES = {"predictions": (".csv", ".jsonl", ".parquet"), "to_label": (".csv", ".jsonl")}
 _MARK_HELP = (
     "ftgate(gate=None, *, test_set, training_set, baseline, candidate, metric='accuracy', "
     "margin, ...): fail the run unless the candidate beats the baseline by the margin; `gate` is "
@@ -78,8 +78,9 @@ def _report(text: str) -> str:
     if form not in _FORMATS or not path:
         message = f"expected FORMAT:PATH with a format of {', '.join(_FORMATS)}"
         raise ArgumentTypeError(f"{message}, got {text!r}")
-    if form == "predictions" and not path.lower().endswith(_TABLES):
-        message = f"expected predictions:FILE with a suffix of {', '.join(_TABLES)}"
+    suffixes = _TABLES.get(form, ())
+    if suffixes and not path.lower().endswith(suffixes):
+        message = f"expected {form}:FILE with a suffix of {', '.join(suffixes)}"
         raise ArgumentTypeError(f"{message}, got {text!r}")
     return text
 
@@ -112,7 +113,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=_report,
         help="write a report: html:PATH, json:PATH, markdown:PATH for a pull request, card:PATH "
         "for a model card, predictions:FILE (.csv, .jsonl, .parquet) with all answers and their "
-        "scores, or recordings:FOLDER with one JSONL file per gate and model; repeatable",
+        "scores, to_label:FILE (.csv, .jsonl) with the inputs of unlabeled_set that need a label, "
+        "or recordings:FOLDER with one JSONL file per gate and model; repeatable",
     )
     group.addoption(
         "--ftgate-cache",

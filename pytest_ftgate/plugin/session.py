@@ -425,7 +425,7 @@ class GateSession:
             outcome = Outcome(results, self._runs, so_far, self._predictions)
             try:
                 is_written, remarks = outcome.write(form, path)
-            except OSError as error:
+            except (OSError, errors.DataError) as error:
                 self.note(Line(f"the {form} report could not be written: {error}", "red"))
                 continue
             for remark in remarks:

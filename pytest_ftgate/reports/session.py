@@ -31,12 +31,12 @@ class Outcome:
     predictions: Mapping[str, Sequence[Row]] = field(default_factory=dict)
 
     def write(self, form: str, path: Path) -> tuple[bool, list[str]]:
-        """Write one report: ``card``, ``html``, ``json``, ``markdown`` or one of answers.
+        """Write one report in one of the formats of ``--ftgate-report``.
 
-        Raises :class:`OSError`.
+        Raises :class:`OSError`, or :class:`DataError` for a file that must not be written over.
 
         Returns:
-            Whether anything was written, and sentences about the answers that were not.
+            Whether anything was written, and sentences about what was not.
         """
         if form == "recordings":
             return self._write_recordings(path)
@@ -55,6 +55,11 @@ class Outcome:
                     file.write(text)
             else:
                 write_whole(path, [text])
+        elif form == "to_label":
+            from pytest_ftgate.reports.to_label import write_to_label
+
+            remarks = write_to_label(path, self.results)
+            return not remarks, remarks
         elif form == "card":
             from pytest_ftgate.reports.card import card
 

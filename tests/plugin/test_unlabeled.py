@@ -285,3 +285,77 @@ def test_a_malformed_baseline_is_counted_over_both_sets(project: Project) -> Non
     form = check(project.judge(), "formatting_gain")
     assert form["status"] == "fail"
     mentions(form, "40 of 260 answers")
+
+
+# --- the file to label ----------------------------------------------------------------------------
+
+
+def written(project: Project, name: str = "todo.jsonl") -> list[dict[str, Any]]:
+    project.gate_test()
+    project.result = project.run(f"--ftgate-report=to_label:{name}")
+    return read_jsonl(project.path / name) if name.endswith(".jsonl") else []
+
+
+def test_the_file_to_label_is_blind_and_in_an_order_that_tells_nothing(project: Project) -> None:
+    rows = written(project)
+    assert {tuple(row) for row in rows} == {("id", "input", "expected")}
+    assert {row["id"] for row in rows} == {f"u{row}" for row in DIFFERENT}
+    assert {row["expected"] for row in rows} == {""}
+    assert [row["id"] for row in rows] != sorted(
+        (row["id"] for row in rows), key=lambda id_: int(id_[1:])
+    )
+    swapped = {"baseline": "recorded:ft.jsonl", "candidate": "recorded:base.jsonl"}
+    project.keys.update(swapped)
+    (project.path / "todo.jsonl").unlink()
+    assert written(project) == rows
+
+
+def test_a_second_run_keeps_what_is_filled_in(project: Project) -> None:
+    rows = written(project)
+    # Another candidate differs on one more input.
+    project.predictions("ft.jsonl", 60, wrong_at=range(4))
+    project.predictions("ft.jsonl", N, wrong_at=(0, 1, 2, 77), prefix="u", add=True)
+    filled = [{**row, "expected": label(int(row["id"][1:]))} for row in rows[:20]] + rows[20:]
+    write_jsonl(project.path / "todo.jsonl", filled)
+    project.keys["unlabeled_set"] = WITH_LABELS
+    assert written(project) == [
+        *filled,
+        {"id": "u77", "input": "other question 77", "expected": ""},
+    ]
+    text = (project.path / "todo.jsonl").read_bytes()
+    written(project)
+    assert (project.path / "todo.jsonl").read_bytes() == text
+
+
+def test_the_walk_by_a_table(project: Project) -> None:
+    written(project, "todo.csv")
+    path = project.path / "todo.csv"
+    lines = path.read_text().splitlines()
+    assert lines[0] == "id,input,expected"
+    filled = [f"{line}{label(int(line.split(',')[0][1:]))}" for line in lines[1:]]
+    path.write_text("\n".join([lines[0], *filled]))
+    project.keys["unlabeled_set"] = {"path": "inputs.jsonl", "labels": "todo.csv"}
+    passed(project.judge())
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("todo.jsonl", '{"text": "mine"}\n'),
+        ("todo.csv", "a;b\n1;2\n"),
+        ("todo.csv", "id;input;expected\n"),
+    ],
+)
+def test_a_file_of_something_else_is_not_written_over(
+    project: Project, name: str, text: str
+) -> None:
+    project.file(name, text)
+    project.gate_test()
+    result = project.run(f"--ftgate-report=to_label:{name}")
+    result.stdout.fnmatch_lines([f"*to_label report could not be written: {name}*"])
+    assert (project.path / name).read_text() == text
+
+
+def test_other_suffixes_are_refused(project: Project) -> None:
+    project.gate_test()
+    assert project.run("--ftgate-report=to_label:todo.xlsx").ret == 4
