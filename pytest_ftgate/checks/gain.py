@@ -7,6 +7,7 @@ from typing import Any
 from pytest_ftgate.checks.attempts import Shown
 from pytest_ftgate.checks.causes import cure_of_a_loss
 from pytest_ftgate.checks.context import Context, Found
+from pytest_ftgate.checks.unlabeled import as_inputs
 from pytest_ftgate.result import Check, opponent
 from pytest_ftgate.runs.measure import Measured, flips, scored_alone
 from pytest_ftgate.statistics.evidence import Comparison
@@ -131,6 +132,7 @@ def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
     if comparison.shown:
         return Check("evidence", "pass", message, observed, **required)
     advice = examples_advice(comparison, "is better", "test example", what="gain")
+    advice += as_inputs(gate, comparison)
     return Check("evidence", "inconclusive", message, observed, **required, advice=advice)
 
 
@@ -184,6 +186,7 @@ def max_drop_check(gate: Context, role: str, comparison: Comparison) -> Check:
         advice = _UNBOUNDED
     elif not comparison.shown:
         advice = examples_advice(comparison, "is better", "test example")
+        advice += as_inputs(gate, comparison)
     message = f"{measured}, {bound} ({limit})"
     observed = comparison.lower_bound
     return Check("max_drop", comparison.status, message, observed, **required, advice=advice)

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from dataclasses import replace
-from typing import Any
+from math import ceil
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,6 +45,44 @@ def assumed(metric: Metric, expected: list[Any]) -> Scored | None:
     except errors.FtgateError:
         return None
     return improved(nothing, ASSUMED_VALUE * (metric.high - metric.low))
+
+
+class Needed(NamedTuple):
+    """Hold what would decide at a true gain with 80 % power.
+
+    Attributes:
+        gain: the true gain, in the metric's unit.
+        more: how many more examples.
+        fewest, most: how many of them need a label, as inputs of unlabeled_set: at least those that
+            one model alone answers as well as possible, at most those that not both do.
+    """
+
+    gain: float
+    more: int
+    fewest: int
+    most: int
+
+
+def needed_for(
+    gate: Context, role: str, gain: float, baseline: Scored | None, *, broken: float
+) -> Needed | None:
+    """Return what would decide at a true gain over a baseline; None if no number is known.
+
+    The arguments are those of :func:`chances_of_gain`.
+    """
+    candidate = None if baseline is None else improved(baseline, gain, broken=broken)
+    if baseline is None or candidate is None:
+        return None
+
+    needed = gate.compare(baseline, candidate, role).examples_needed
+    if needed is None:
+        return None
+    more = max(needed - len(gate.gain_set), 0)
+    old = measure.rightness(baseline)
+    new = measure.rightness(candidate)
+    differ = float((old != new).mean())
+    both_right = float(((old == baseline.metric.best) & (new == old)).mean())
+    return Needed(gain, more, ceil(more * differ), ceil(more * (1 - both_right)))
 
 
 def chances_of_gain(

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from pytest_ftgate.checks import prospects
 from pytest_ftgate.checks.context import Context, Found
+from pytest_ftgate.checks.unlabeled import inputs_sentence, makes_ties
 from pytest_ftgate.config import HypothesisKeys
 from pytest_ftgate.metrics import Metric, Scored
 from pytest_ftgate.result import Check, Status, called, opponent
@@ -87,19 +88,22 @@ def _power(gate: Context, best: Scored) -> Check:
     if not gain or candidate is None or chances is None:
         return Check("power", "note", f"power is unknown {expected}", source=source)
 
-    n = len(gate.test)
     power = f"{100 * chances.passed:.0f} % {expected}"
     observed = round(chances.passed, 4)
     if chances.passed >= FEWEST_CHANCES:
         message = f"power is {power}"
         return Check("power", "note", message, observed, FEWEST_CHANCES, source)
 
-    needed = gate.compare(best, candidate, gate.best).examples_needed
+    needed = prospects.needed_for(gate, gate.best, gain, best, broken=0.0)
     advice = "A candidate that gains just the margin passes half of the time at most, "
     advice += "with any number of examples."
     if needed is not None:
-        more_examples = plural(max(needed - n, 1), "more test example")
-        advice = f"Label {more_examples}: about {needed:,} in all give 80 % power."
+        more = max(needed.more, 1)
+        in_all = len(gate.gain_set) + more
+        advice = f"Label {plural(more, 'more test example')}: about {in_all:,} in all give 80 % "
+        advice += "power."
+        if makes_ties(gate.deciding):
+            advice += f" {inputs_sentence(more, needed.fewest, needed.most)}"
     status: Status = "inconclusive"
     if prediction is None:
         status = "warning"

@@ -5,6 +5,7 @@ where the answers of candidate and baseline differ, and the gain is that of all 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -14,20 +15,53 @@ from pytest_ftgate.checks.context import Context
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.result import Check
 from pytest_ftgate.runs.measure import Measured
+from pytest_ftgate.statistics.arrays import Bools
+from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import plural
+
+
+def makes_ties(metric: Metric) -> bool:
+    """Return whether equal answers are a tie by a metric that compares others with a label."""
+    return metric.kind != "set" and metric.compares and not (metric.judged or metric.pairwise)
 
 
 def rows_to_label(
     metric: Metric, expected: Sequence[Any], runs: Mapping[str, Measured]
 ) -> Iterator[int]:
     """Yield the rows without a label on which the candidate differs from any baseline."""
-    is_same = np.ones(len(expected), dtype=bool)
-    for role, measured in runs.items():
-        if role != "candidate":
-            is_same &= same_answers(metric, measured, runs["candidate"]).all(axis=0)
-    for row in np.flatnonzero(~is_same).tolist():
+    for row in np.flatnonzero(_are_different(metric, runs)).tolist():
         if expected[row] is None:
             yield row
+
+
+def _are_different(metric: Metric, runs: Mapping[str, Measured]) -> Bools:
+    """Return on which rows the candidate differs from any baseline, shape ``(examples,)``."""
+    candidate = runs["candidate"]
+    are_different = np.zeros(len(candidate.run.test_set), dtype=bool)
+    for role, measured in runs.items():
+        if role != "candidate":
+            are_different |= ~same_answers(metric, measured, candidate).all(axis=0)
+    return are_different
+
+
+def as_inputs(gate: Context, comparison: Comparison) -> str:
+    """Return how many labels the examples that would decide need as inputs of unlabeled_set."""
+    needed = comparison.examples_needed
+    if needed is None or comparison.n_groups is not None or not makes_ties(gate.deciding):
+        return ""
+
+    more = max(needed - (comparison.n or 0), 1)
+    share = float(_are_different(gate.deciding, gate.gain_runs).mean())
+    labels = ceil(more * share)
+    return f" {inputs_sentence(more, labels, labels)}"
+
+
+def inputs_sentence(inputs: int, fewest: int, most: int) -> str:
+    """Return ``As unlabeled_set, 354 inputs need only about 60 labels.``"""
+    labels = plural(most, "label")
+    if fewest < most:
+        labels = f"{fewest:,} to {labels}"
+    return f"As unlabeled_set, {plural(inputs, 'input')} need only about {labels}."
 
 
 def check(gate: Context) -> Iterator[Check]:

@@ -9,7 +9,7 @@ from pytest_ftgate import text
 from pytest_ftgate.config.gate_keys import comparison_of
 from pytest_ftgate.errors import shown_path
 from pytest_ftgate.reports.json import Report
-from pytest_ftgate.result import GateResult, called
+from pytest_ftgate.result import GateResult, UnlabeledResult, called
 
 _VERDICTS = ("pass", "inconclusive", "fail", "error")
 _STEADY = 0.2
@@ -159,8 +159,10 @@ def _data(gate: GateResult) -> dict[str, str]:
     """Return how many rows the data have, and which files they are; empty texts if unknown."""
     test = gate.test_set
     training = gate.training
+    unlabeled = gate.unlabeled or UnlabeledResult()
     return {
         "test set": _rows(test.examples, "example", test.sha256),
+        "unlabeled set": _rows(unlabeled.inputs, "input", unlabeled.sha256),
         "training set": _rows(training.usable, "usable row", training.sha256),
     }
 

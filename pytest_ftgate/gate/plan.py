@@ -97,12 +97,14 @@ class Prospects:
         basis: what the chances rest on.
         chances: how likely each verdict on the gain is, by the true gain; None where there is not
             so much to gain.
+        needed: what would decide at twice the margin, or at equal models for ``max_drop``.
     """
 
     margin: float
     evidence: str
     basis: str
     chances: Mapping[float, Chances | None]
+    needed: prospects.Needed | None = None
 
 
 @dataclass(frozen=True)
@@ -384,7 +386,9 @@ def _prospects(gate: Context, scored: dict[str, Scored]) -> Prospects:
     basis = f"for a candidate that breaks {100 * broken:.2g} % of the examples ({source})"
     if metric.pairwise:
         basis = "if no pair is a tie"
-    return Prospects(margin, gate.evidence_of(role), basis, chances)
+    largest = max(0.0, _MARGINS[-1] * unit)
+    needed = prospects.needed_for(gate, role, largest, baseline, broken=broken)
+    return Prospects(margin, gate.evidence_of(role), basis, chances, needed)
 
 
 def _share_broken(candidate: Scored, baseline: Scored) -> float:

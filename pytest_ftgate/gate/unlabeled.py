@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from pytest_ftgate.checks.unlabeled import makes_ties
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.data import DataSet, expected_text
 from pytest_ftgate.data.faults import raise_together
@@ -72,6 +73,9 @@ def check_metric(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
         return
 
     metric = metrics[config.decided_by.name]
+    if config.asked_by != "agreement" and makes_ties(metric):
+        return
+
     where = config.sources["unlabeled_set"].where("unlabeled_set")
     cure = "Use a metric that scores each answer, such as accuracy, or remove unlabeled_set."
     if config.asked_by == "agreement":
@@ -83,9 +87,7 @@ def check_metric(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
     elif metric.kind == "set":
         reason = f"{metric.name} has a value only for all answers together, so that an equal "
         reason += "answer changes it, too"
-    elif not metric.compares:
+    else:
         reason = f"{metric.name} does not compare answers with labels"
         cure = "Add these inputs to test_set: expected may be empty there."
-    else:
-        return
     raise ConfigError(f"cannot be used: {reason}", where=where, cure=cure)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from pytest_ftgate import text
 from pytest_ftgate.checks.context import Context
+from pytest_ftgate.checks.unlabeled import inputs_sentence, makes_ties
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.gate.plan import (
     CHARACTERS_PER_TOKEN,
@@ -140,7 +141,7 @@ def _chances(gate: Context, prospects: Prospects) -> Iterator[str]:
     key = "margin" if prospects.margin >= 0 else "max_drop"
     margin = f"{key} {text.show_amount(abs(prospects.margin), share=gate.share)}"
     evidence = f"{prospects.evidence} at {text.show_percent(gate.config.confidence)}"
-    examples = text.plural(len(gate.test), "example")
+    examples = text.plural(len(gate.gain_set), "example")
     yield f"{gate.deciding.name}, {examples}, {margin}, {evidence}"
     attempt = gate.facts.get("attempt")
     if attempt is not None:
@@ -154,6 +155,13 @@ def _chances(gate: Context, prospects: Prospects) -> Iterator[str]:
     yield prospects.basis
     if prospects.margin > 0 and prospects.evidence != "proven":
         yield "A candidate that gains exactly the margin passes at most half of the time."
+    needed = prospects.needed
+    if needed is not None and needed.more:
+        true_gain = text.show_difference(needed.gain, share=gate.share)
+        more = text.plural(needed.more, "more example")
+        yield f"80 % power for a true gain of {true_gain} takes about {more}."
+        if makes_ties(gate.deciding):
+            yield inputs_sentence(needed.more, needed.fewest, needed.most)
 
 
 def _shares(chances: Chances | None) -> tuple[str, ...]:

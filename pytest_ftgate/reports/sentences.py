@@ -231,7 +231,11 @@ def required(result: GateResult) -> str:
 def changed(result: GateResult) -> str:
     """Return how many examples changed: ``40 fixed, 10 broken of 60 examples (12 groups)``."""
     counts = f"{result.wins or 0:,} fixed, {result.losses or 0:,} broken"
-    sentence = f"{counts} of {text.plural(result.n or 0, 'example')}{_noted(result.note)}"
+    inputs = result.unlabeled.inputs or 0 if result.unlabeled is not None else 0
+    examples = text.plural((result.n or 0) - inputs, "example")
+    if inputs:
+        examples += f" and {text.plural(inputs, 'unlabeled input')}"
+    sentence = f"{counts} of {examples}{_noted(result.note)}"
     return sentence if result.attempt is None else f"{sentence}; {result.attempt}"
 
 
@@ -428,6 +432,12 @@ def data_sentences(result: GateResult, digits: int = 12) -> Iterator[str]:
     examples = text.show_count(test.examples)
     path = test.path or "iterable"
     yield f"test set: {path}, {examples} examples, sha256 {test.sha256[:digits]}"
+
+    unlabeled = result.unlabeled
+    if unlabeled is not None and unlabeled.sha256 is not None:
+        inputs = text.show_count(unlabeled.inputs)
+        path = unlabeled.path or "iterable"
+        yield f"unlabeled set: {path}, {inputs} inputs, sha256 {unlabeled.sha256[:digits]}"
 
 
 def input_sentences(result: GateResult) -> Iterator[str]:

@@ -1,7 +1,9 @@
 """``unlabeled_set``: inputs that count in the gain, and need a label only where the models differ."""
 
 import random
+import re
 from collections.abc import Callable, Mapping
+from math import ceil
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from gate_project import (
     read_jsonl,
     statuses,
     stopped,
+    words,
     write_jsonl,
     wrong,
 )
@@ -285,6 +288,32 @@ def test_a_malformed_baseline_is_counted_over_both_sets(project: Project) -> Non
     form = check(project.judge(), "formatting_gain")
     assert form["status"] == "fail"
     mentions(form, "40 of 260 answers")
+
+
+# --- how many labels would decide ----------------------------------------------------------------
+
+
+def test_the_cure_of_an_inconclusive_gain_says_how_many_labels(project: Project) -> None:
+    project.keys["unlabeled_set"] = ...
+    project.predictions("ft.jsonl", 60, wrong_at=(0, 1, 2, *range(44, 60)))
+    gate = project.judge(margin=0.01)
+    cure = check(gate, "evidence")["advice"]
+    needed = re.search(r"As unlabeled_set, ([\d,]+) inputs need only about ([\d,]+) labels", cure)
+    assert needed is not None, cure
+    inputs, labels = (int(number.replace(",", "")) for number in needed.groups())
+    # Seven of 60 answers differ.
+    assert labels == ceil(inputs * 7 / 60)
+    assert "unlabeled_set" not in str(project.judge(margin=0.01, metric="f1_macro")["checks"])
+
+
+def test_the_plan_says_how_many_inputs_and_labels_would_decide(project: Project) -> None:
+    project.gate_test(unlabeled_set=...)
+    text = words(project.run("--ftgate-plan"))
+    needed = re.search(r"takes about (\d+) more examples. As unlabeled_set, (\d+) inputs", text)
+    assert needed is not None, text
+    assert needed[1] == needed[2]
+    project.gate_test()
+    assert "260 examples" in words(project.run("--ftgate-plan"))
 
 
 # --- the file to label ----------------------------------------------------------------------------
