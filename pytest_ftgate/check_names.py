@@ -63,7 +63,7 @@ _TABLE = (
         "There are too few test examples.",
     ),
     CheckName(
-        "min_wins",
+        "min_fixed",
         "data",
         "decides",
         "free",

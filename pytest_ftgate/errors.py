@@ -206,7 +206,7 @@ class ModelError(FtgateError):
         return f"{headline}; {one_line(printable(self.evidence)).removesuffix('.')}"
 
     @property
-    def advice(self) -> str | None:
+    def next_step(self) -> str | None:
         """Return the cure. Only a failure that may pass also says to run again."""
         sentences = []
         if self.cure:

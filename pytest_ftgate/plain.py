@@ -25,7 +25,7 @@ Hashes = Annotated[tuple[Annotated[str, Field(pattern="^[0-9a-f]{8}$")], ...], F
 
 
 INNER = {"inner": True}
-"""Marks fields that reports for people and advice need, and that the JSON report leaves out."""
+"""Marks fields that reports for people and cure need, and that the JSON report leaves out."""
 UNCUT = {**INNER, "uncut": True}
 """Marks such fields whose texts are kept whole, however long they are."""
 

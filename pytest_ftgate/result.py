@@ -70,7 +70,7 @@ class Check:
     # where the required value was written, such as ftgate.yaml:14
     source: str | None = None
     # what to do, null if nothing is to be done
-    advice: str | None = None
+    cure: str | None = None
     # the required value with its key and direction, if a single value is required
     threshold: Threshold | None = None
     # what the check is about, null for a check of a hook
@@ -123,10 +123,10 @@ def _merged(first: Check, second: Check) -> Check:
         if worse.kind == "review":  # of all that is weaker than main, main is named once
             addition = addition.removeprefix(f"{message.partition(': ')[0]}: ")
         message = f"{message}; {addition}"
-    advice = worse.advice or ""
-    if better.advice and better.advice not in advice:
-        advice = f"{advice} {better.advice}".strip()
-    return replace(worse, message=message, advice=advice or None, **facts)
+    cure = worse.cure or ""
+    if better.cure and better.cure not in cure:
+        cure = f"{cure} {better.cure}".strip()
+    return replace(worse, message=message, cure=cure or None, **facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,7 +404,7 @@ class PartResult(Comparison):
     required: float | None = dataclasses.field(default=None, kw_only=True, metadata=INNER)
     against: str | None = dataclasses.field(default=None, metadata=INNER)  # the baseline's role
     # some examples that the candidate answers worse
-    broken: tuple[Flip, ...] = dataclasses.field(default=(), metadata=INNER)
+    broken_examples: tuple[Flip, ...] = dataclasses.field(default=(), metadata=INNER)
 
 
 @dataclass(frozen=True)
@@ -444,7 +444,7 @@ class GateResult(Comparison):
     shares: tuple[str, ...] = field(default=(), metadata=INNER)  # the metrics between 0 and 1
     models_called: bool = False
     # some that the candidate answers worse
-    broken: tuple[Flip, ...] = field(default=(), metadata=INNER)
+    broken_examples: tuple[Flip, ...] = field(default=(), metadata=INNER)
     # some examples that the candidate answers wrong, the broken ones first
     wrong: tuple[Flip, ...] = ()
     # examples that the candidate answers wrong
@@ -515,7 +515,7 @@ class GateResult(Comparison):
     def to_dict(self, *, whole: bool = False) -> dict[str, Any]:
         """Return the facts as JSON values; NaN and infinity become ``None``, and long text is cut.
 
-        ``whole`` adds what only people's reports and advice need, which the JSON report leaves out.
+        ``whole`` adds what only people's reports and cure need, which the JSON report leaves out.
         """
         facts: dict[str, Any] = to_plain(self, whole=whole)
         return {**{name: facts[name] for name in ("name", "nodeid", "verdict", "passed")}, **facts}
@@ -537,7 +537,7 @@ def error_check(error: FtgateError, name: str = "configuration") -> Check:
     message = error.headline or type(error).__name__
     if error.evidence:
         message = one_line(f"{message}\n{error.evidence_shown}")
-    return Check(name, "error", message, advice=one_line(error.cure_shown) or None)
+    return Check(name, "error", message, cure=one_line(error.cure_shown) or None)
 
 
 def failed_result(result: GateResult, error: FtgateError) -> GateResult:

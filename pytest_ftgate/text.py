@@ -220,7 +220,7 @@ def plain_number(value: float) -> str:
 
 
 def settled_by(quantity: str, needed: int, have: int, noun: str) -> str:
-    """Return the advice how many examples would settle a question with a power of 0.8.
+    """Return the cure how many examples would settle a question with a power of 0.8.
 
     ``quantity`` is ``gain`` or ``difference``, ``needed`` the examples in all, ``have`` those of
     the test set.

@@ -325,7 +325,7 @@ def checks(gate: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 def mentions(check: Mapping[str, Any], *fragments: str) -> None:
     """See that a user reads these numbers, keys and places in a check: tests ask for no other words of it."""
-    text = f"{check['message']} {check['advice'] or ''}"
+    text = f"{check['message']} {check['cure'] or ''}"
     assert not [fragment for fragment in fragments if fragment not in text], text
 
 

@@ -12,7 +12,7 @@ COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 NOT_READ = (ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop)
 VAGUE_NAMES = """
     one found given told asked own known both each other others then now there those kept shown held
-    owed left rest made said seen wanted what why cure at of by thing after before again part parts
+    owed left rest made said seen wanted what why at of by thing after before again part parts
     same most more
 """
 VAGUE = frozenset(VAGUE_NAMES.split())

@@ -702,7 +702,7 @@ _FACTS = {
     "gain, lower_bound, upper_bound": "the measured gain, and its one-sided bounds at "
     "`confidence`; the sign is turned where lower is better",
     "margin_proven": "whether the lower bound reaches the margin",
-    "n, wins, losses": "the compared examples, and how many of them were fixed and broken",
+    "n, fixed, broken": "the compared examples, and how many of them were fixed and broken",
     "method, note": "how the gain was tested, with its sources; the basis of the bounds",
     "baseline, baselines, candidate": "the best baseline, all by name, and the candidate, as below",
     "gains": "the gain over each baseline, by name",
@@ -713,7 +713,7 @@ _FACTS = {
     "whose label decides and is missing",
     "hypothesis": "the expectation; the check `hypothesis` says what came of it",
     "checks": "`name`, `kind`, `status`, `observed`, `required`, `source` (`ftgate.yaml:14`), "
-    "`message`, `advice`",
+    "`message`, `cure`",
 }
 _MODEL_FACTS = {
     "name, model, revision": "its name in reports, and at the endpoint",

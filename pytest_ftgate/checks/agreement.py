@@ -39,13 +39,13 @@ def check_free(gate: Context) -> Iterator[Check]:
     )
     message += f", needs {show_percent(agreement.min)}"
     if evidence.reaches(provable, agreement.min):
-        yield Check("min_wins", "note", message, provable, **required)
+        yield Check("min_fixed", "note", message, provable, **required)
         return
 
-    advice = "Add test examples of more groups."
+    cure = "Add test examples of more groups."
     if best.needed is not None:
-        advice = f"Label {plural(best.needed - n, 'more test example')} ({best.needed:,} in all)."
-    yield Check("min_wins", "inconclusive", message, provable, **required, advice=advice)
+        cure = f"Label {plural(best.needed - n, 'more test example')} ({best.needed:,} in all)."
+    yield Check("min_fixed", "inconclusive", message, provable, **required, cure=cure)
 
 
 def check(gate: Context) -> Found:
@@ -142,14 +142,14 @@ def _check(gate: Context, facts: AgreementResult) -> Check:
     if status == "pass":
         return Check("agreement", "pass", message, facts.lower_bound, **required)
     if status == "fail":
-        advice = "Compare prompt, chat template, precision and parameters of both artefacts, "
-        advice += "beginning with the answers that differ."
-        return Check("agreement", "fail", message, facts.share, **required, advice=advice)
+        cure = "Compare prompt, chat template, precision and parameters of both artefacts, "
+        cure += "beginning with the answers that differ."
+        return Check("agreement", "fail", message, facts.share, **required, cure=cure)
 
-    advice = "More test examples only help if the candidate agrees more often than measured here."
+    cure = "More test examples only help if the candidate agrees more often than measured here."
     if facts.examples_needed is not None:
-        advice = settled_by("share", facts.examples_needed, facts.n, "test example")
-    return Check("agreement", "inconclusive", message, facts.lower_bound, **required, advice=advice)
+        cure = settled_by("share", facts.examples_needed, facts.n, "test example")
+    return Check("agreement", "inconclusive", message, facts.lower_bound, **required, cure=cure)
 
 
 def _status(facts: AgreementResult) -> Status:

@@ -50,10 +50,10 @@ def check_examples(gate: Context) -> Iterator[Check]:
 
     message = f"{called(best)} closes {floor(100 * closed)} % of the gap between the prompt and "
     message += "the candidate, so its examples may be enough"
-    advice = "Keep the prompt with examples, unless the rest of the gain is worth training and "
-    advice += "hosting a model: examples in a prompt can be edited."
+    cure = "Keep the prompt with examples, unless the rest of the gain is worth training and "
+    cure += "hosting a model: examples in a prompt can be edited."
     source = str(baselines[best].source)
-    yield Check("alternatives", "warning", message, closed, _MOST_OF_THE_GAP, source, advice)
+    yield Check("alternatives", "warning", message, closed, _MOST_OF_THE_GAP, source, cure)
 
 
 def _shows_examples(spec: ModelSpec) -> bool:
@@ -83,7 +83,7 @@ def check_knowledge(gate: Context) -> Iterator[Check]:
         return
 
     recalled = diagnosis.recalled or 0
-    fixed = gate.comparisons[gate.best].wins or 0
+    fixed = gate.comparisons[gate.best].fixed or 0
     if fixed >= _FEWEST_FIXED and recalled >= _RECALLED_SHARE * fixed:
         message = f"the gain looks like memorised facts: {recalled:,} of "
         message += f"{plural(fixed, 'fixed example')} expect an output that is in the training set "

@@ -50,7 +50,7 @@ def complete_checks(measured: Mapping[str, Measured], forgiven: Collection[str])
         if check.status == "error" and failure is not None:
             # a model that was not asked because of another one has no cause of its own
             if failure.cause in causes or (causes and failure.kind == "stopped"):
-                check = replace(check, status="note", advice=None)
+                check = replace(check, status="note", cure=None)
             # otherwise each model lacks rows of its own
             if run.fatal is not None or not check.observed:
                 causes.add(failure.cause)
@@ -83,8 +83,8 @@ def _complete(role: str, measured: Measured, *, forgiven: bool) -> Check:
     if forgiven:
         message += ", counted as wrong (missing_answers: wrong)"
         return Check(name, "warning", message, n - missing, n)
-    advice = None if failure is None else failure.advice
-    return Check(name, "error", message, n - missing, n, advice=advice)
+    cure = None if failure is None else failure.next_step
+    return Check(name, "error", message, n - missing, n, cure=cure)
 
 
 def check_retries(gate: Context) -> Iterator[Check]:
@@ -96,11 +96,9 @@ def check_retries(gate: Context) -> Iterator[Check]:
         if retries > _MANY * calls:
             message = f"{called(role, model.name)}: {retries:,} of {plural(calls, 'call')} failed "
             message += "and were retried"
-            advice = (
-                "Lower concurrency, or set requests_per_minute, so that latencies and costs are "
-            )
-            advice += "those of normal use."
-            yield Check("retries", "warning", message, retries, advice=advice)
+            cure = "Lower concurrency, or set requests_per_minute, so that latencies and costs are "
+            cure += "those of normal use."
+            yield Check("retries", "warning", message, retries, cure=cure)
 
 
 def check_order(gate: Context) -> Iterator[Check]:
@@ -124,9 +122,9 @@ def check_order(gate: Context) -> Iterator[Check]:
             message = f"{called(role, model.facts.name)}: from {gate.test.where(start)} on, "
             message += f"{count:,} more answers fit the {name} than their own; "
             message += f"{right:,} of {plural(len(expected), 'answer')} are right"
-            advice = "Correct the ids of these answers, or how they were joined to the examples "
-            advice += f"({gate.asked(role).source})."
-            yield Check("recording_order", "fail", message, count, 0, None, advice)
+            cure = "Correct the ids of these answers, or how they were joined to the examples "
+            cure += f"({gate.asked(role).source})."
+            yield Check("recording_order", "fail", message, count, 0, None, cure)
 
 
 Answers = Sequence[str | None]

@@ -248,9 +248,9 @@ class Attempt:
             message += f"and nothing is left of the {level} chance of a false pass: the attempts "
             message += "before spent all of it, and raising max_attempts adds nothing"
         message += f" ({shown_path(_ledger_path(self.config))})"
-        advice = "Keep the baseline, or label a fresh test set, which shares less than half of its "
-        advice += "examples with this one."
-        yield self._check("fail", message, advice)
+        cure = "Keep the baseline, or label a fresh test set, which shares less than half of its "
+        cure += "examples with this one."
+        yield self._check("fail", message, cure)
 
     def check(self) -> Iterator[Check]:
         """Check which attempt the answers are, once they are known."""
@@ -261,13 +261,13 @@ class Attempt:
             yield self._check("pass", str(facts))
 
     def _check(
-        self, status: Literal["pass", "fail"], message: str, advice: str | None = None
+        self, status: Literal["pass", "fail"], message: str, cure: str | None = None
     ) -> Check:
         max_attempts = self.config.max_attempts
         source = str(self.config.sources["max_attempts"])
         threshold = Threshold("max_attempts", max_attempts)
         return Check(
-            "max_attempts", status, message, self.number, max_attempts, source, advice, threshold
+            "max_attempts", status, message, self.number, max_attempts, source, cure, threshold
         )
 
     def check_last(self, notes: Store) -> Iterator[Check]:
@@ -287,9 +287,9 @@ class Attempt:
         message = f"the answers of {models} are not those of the last verdict ({last.at[:10]}): "
         message += "each new set of answers makes a lucky pass more likely"
         source = str(self.config.sources["max_attempts"])
-        advice = "Set max_attempts, which judges each attempt at a stricter level, "
-        advice += "or label a fresh test set."
-        yield Check("attempts", "warning", message, source=source, advice=advice)
+        cure = "Set max_attempts, which judges each attempt at a stricter level, "
+        cure += "or label a fresh test set."
+        yield Check("attempts", "warning", message, source=source, cure=cure)
 
     def _last_verdict(self, notes: Store) -> Entry | None:
         """Return the last verdict of this gate on this machine, if there is one to be read."""
@@ -352,14 +352,14 @@ class Attempt:
         if tell is None:
             _add_line(path, line)
             message = f"the attempt was added to {shown_path(path)}"
-            yield Check("attempts", "note", message, advice=f"Commit {shown_path(path)}.")
+            yield Check("attempts", "note", message, cure=f"Commit {shown_path(path)}.")
             return
 
         tell(f"commit this line to {shown_path(path)}:\n{line}")
         message = f"the committed {shown_path(path)} has no line for this verdict, "
         message += "so later attempts would not count it"
-        advice = f"Commit the line that is printed at the end of the session to {shown_path(path)}."
-        yield Check("attempts", "error", message, advice=advice)
+        cure = f"Commit the line that is printed at the end of the session to {shown_path(path)}."
+        yield Check("attempts", "error", message, cure=cure)
 
 
 def find_attempt(config: GateKeys, model: Model, test: DataSet) -> Attempt:
@@ -415,8 +415,8 @@ def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
     if ledger.splitlines()[: len(lines)] != lines:
         count = plural(len(lines), "line")
         message = f"{shown_path(path)} does not begin with its {count} at the merge base"
-        advice = "Restore them from git, and add new lines after them."
-        yield Check("attempts", "error", message, advice=advice)
+        cure = "Restore them from git, and add new lines after them."
+        yield Check("attempts", "error", message, cure=cure)
 
 
 def _ledger_path(config: GateKeys) -> Path:

@@ -35,10 +35,10 @@ def check(gate: Context) -> Iterator[Check]:
         if not _system_of(gate, role):
             message = f"{called(role, spec.name)} has no prompt: no system message, template or "
             message += "few-shot examples"
-            advice = "Give it the best prompt you have (system_file, few_shot: 8): "
-            advice += "that is what the candidate has to beat."
+            cure = "Give it the best prompt you have (system_file, few_shot: 8): "
+            cure += "that is what the candidate has to beat."
             source = str(spec.source)
-            yield Check("baseline_prompt", "warning", message, None, None, source, advice)
+            yield Check("baseline_prompt", "warning", message, None, None, source, cure)
 
     if "candidate" not in gate.models:
         return
@@ -80,11 +80,11 @@ def _unfair(gate: Context, role: str, advantages: Sequence[str]) -> Check:
     candidate = gate.config.candidate
     baseline = called(role, gate.config.baselines[role].name)
     message = f"candidate {candidate.name} is given more than {baseline}: {'; '.join(advantages)}"
-    advice = "Give the baseline the same"
+    cure = "Give the baseline the same"
     if not gate.config.accepts("baseline_prompt"):
-        advice += ", or accept it: checks: {baseline_prompt: warn}"
+        cure += ", or accept it: checks: {baseline_prompt: warn}"
     source = str(candidate.source)
-    return Check("baseline_prompt", "fail", message, None, None, source, f"{advice}.")
+    return Check("baseline_prompt", "fail", message, None, None, source, f"{cure}.")
 
 
 def _same_model(gate: Context) -> Iterator[Check]:
@@ -100,9 +100,9 @@ def _same_model(gate: Context) -> Iterator[Check]:
         is_same = spec.identity == candidate.identity
         if is_same and key_of(gate.models[role], example) == candidate_key:
             message = f"{called(role)} and candidate are the same model with the same prompt"
-            advice = "Set the fine-tuned model as candidate, and the prompted one as baseline."
+            cure = "Set the fine-tuned model as candidate, and the prompted one as baseline."
             source = str(candidate.source)
-            yield Check("identical_outputs", "fail", message, source=source, advice=advice)
+            yield Check("identical_outputs", "fail", message, source=source, cure=cure)
 
 
 # --- what a model is given ------------------------------------------------------------------------

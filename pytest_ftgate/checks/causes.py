@@ -40,7 +40,7 @@ def _cures(gate: Context, role: str) -> Iterator[str | None]:
     yield _malformed(gate)
     yield constant_baseline.cure_of_candidate(gate)
     if not gate.config.standard_of(role).drops and gate.unlabeled is None:
-        yield ready.headroom(gate, role).advice
+        yield ready.headroom(gate, role).cure
     yield _scarce_label(gate)
     yield more_data.cure(gate, role)
     yield _find_out(gate)
@@ -50,7 +50,7 @@ def _asked_otherwise(gate: Context) -> str | None:
     """Return the cure of a candidate that is not asked as in training."""
     for check in gate.checks:
         if check.explains_loss and check.status == "warning":
-            return check.advice
+            return check.cure
     return None
 
 

@@ -219,12 +219,12 @@ class _Model:
         """Return the check of a baseline that is no better than a constant, or random rows."""
         spec = self.gate.asked(self.role)
         baseline = called(self.role)
-        advice = f"Check the answers of {baseline} ({spec.spelling}), and describe the task and "
-        advice += "every possible answer in its prompt, with a few examples."
+        cure = f"Check the answers of {baseline} ({spec.spelling}), and describe the task and "
+        cure += "every possible answer in its prompt, with a few examples."
         if not self.is_paired:
-            advice = f"Check that each answer of {baseline} ({spec.spelling}) stands at its own "
-            advice += "row, by the ids; if so, improve its prompt, or add test examples."
-        return self._check("weak_baseline", status, advice, str(spec.source))
+            cure = f"Check that each answer of {baseline} ({spec.spelling}) stands at its own "
+            cure += "row, by the ids; if so, improve its prompt, or add test examples."
+        return self._check("weak_baseline", status, cure, str(spec.source))
 
     def degenerate(self) -> Check:
         """Return the check of a candidate that is no better than a constant answer."""
@@ -264,7 +264,7 @@ class _Model:
         )
 
     def _check(
-        self, name: str, status: Status, advice: str | None, source: str | None = None
+        self, name: str, status: Status, cure: str | None, source: str | None = None
     ) -> Check:
         """Return the check of a model, with the reason why it is refused in one sentence."""
         message = self._shown()
@@ -276,8 +276,8 @@ class _Model:
         else:
             message += f", no better than a constant: {self._shown_constant(self.constant)}"
         if self.constant is None:
-            return Check(name, status, message, source=source, advice=advice)
-        return Check(name, status, message, self.value, self.constant.value, source, advice)
+            return Check(name, status, message, source=source, cure=cure)
+        return Check(name, status, message, self.value, self.constant.value, source, cure)
 
     def _death(self) -> str:
         """Return in words that the answers are one, or none."""

@@ -286,22 +286,22 @@ def _within_limit(
     message = f"{outcome} (limit {show_number(limit)} {'day' if limit == 1 else 'days'})"
     required = gate.requirement(_LIMIT)
     if not round(days, 12) <= round(limit, 12):
-        advice = "Keep the baseline until there are more calls, or reduce the cost of training."
-        yield Check("economics", "fail", message, _known(days), **required, advice=advice)
+        cure = "Keep the baseline until there are more calls, or reduce the cost of training."
+        yield Check("economics", "fail", message, _known(days), **required, cure=cure)
         return
 
     yield Check("economics", "pass", message, _known(days), **required)
     if spec.data_cost_usd is None:
         message = "preparing the data counts as $0"
-        advice = "Set economics.data_cost_usd, to 0 if it cost nothing."
+        cure = "Set economics.data_cost_usd, to 0 if it cost nothing."
         source = gate.source(_LIMIT)
-        yield Check("economics", "warning", message, source=source, advice=advice)
+        yield Check("economics", "warning", message, source=source, cure=cure)
 
 
 def _cannot_be_judged(gate: Context, unknown: Unknown) -> Check:
     message = f"the break-even cannot be calculated: {unknown.why}"
     required = gate.requirement(_LIMIT)
-    return Check("economics", "error", message, **required, advice=unknown.cure or None)
+    return Check("economics", "error", message, **required, cure=unknown.cure or None)
 
 
 # --- in words -------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def _finding(
     name: str,
     count: int,
     message: str,
-    advice: str,
+    cure: str,
     *,
     total: int | None = None,
     fails: bool = False,
@@ -55,7 +55,7 @@ def _finding(
         name: the name of the check.
         count: how many rows, pairs or labels it is about.
         message: what is wrong, and the first rows that it is about.
-        advice: what to do about them.
+        cure: what to do about them.
         total: the number of such rows; a finding about fewer than 1 % of them is a note. None: it
             always warns.
         fails: whether it exceeds its built-in limit.
@@ -66,10 +66,10 @@ def _finding(
         status = "fail"
         # an exact copy is never right; the others may be what the task looks like
         if name != "leaked" and not gate.config.accepts(name):
-            advice += f" To accept this, write checks: {{{name}: warn}}."
+            cure += f" To accept this, write checks: {{{name}: warn}}."
     elif total is not None and 100 * count < total and name not in gate.config.checks:
         status = "note"
-    return Check(name, status, message, **{"observed": count, **fields}, advice=advice)
+    return Check(name, status, message, **{"observed": count, **fields}, cure=cure)
 
 
 def _usable(gate: Context) -> Check:
@@ -86,8 +86,8 @@ def _usable(gate: Context) -> Check:
         return Check("min_training_examples", "pass", message, **fields)
 
     more = plural(needed - audit.usable, "distinct example")
-    advice = f"Add {more}; with fewer, few-shot prompting is probably enough."
-    return Check("min_training_examples", "fail", message, **fields, advice=advice)
+    cure = f"Add {more}; with fewer, few-shot prompting is probably enough."
+    return Check("min_training_examples", "fail", message, **fields, cure=cure)
 
 
 # --- leaks and duplicates -------------------------------------------------------------------------
@@ -124,8 +124,8 @@ def _removal(gate: Context) -> str:
     if test.path is not None and gate.training.path is not None:
         command = f"python -m pytest_ftgate dedupe {test.path} {gate.training.path}"
         other = "--from training"
-    advice = f"Take these rows out of the test set, which needs no training: {command}. Or take "
-    return advice + f"them out of the training set ({other}), and train again."
+    cure = f"Take these rows out of the test set, which needs no training: {command}. Or take "
+    return cure + f"them out of the training set ({other}), and train again."
 
 
 def _leaked_near(gate: Context) -> Iterator[Check]:
@@ -138,8 +138,8 @@ def _leaked_near(gate: Context) -> Iterator[Check]:
     message += f" a near duplicate in the training set ({_SIMILAR})"
     message += f": {_near_pairs(gate.gain_set, pairs, gate.training)}"
     # the cure of exact leaks need not be read twice
-    advice = "Remove these rows, too." if gate.audit.leaked_rows else _removal(gate)
-    yield _finding(gate, "leaked_near", count, message, advice, required=0)
+    cure = "Remove these rows, too." if gate.audit.leaked_rows else _removal(gate)
+    yield _finding(gate, "leaked_near", count, message, cure, required=0)
 
 
 def _conflicts(gate: Context) -> Iterator[Check]:
@@ -155,9 +155,9 @@ def _conflicts(gate: Context) -> Iterator[Check]:
     message = f"{_of(count, 'training row', rows, 'repeats', 'repeat')} an input with a different "
     message += f"output (built-in limit {100 / _MOST_CONFLICTS:g} %): "
     message += f"{', '.join(named)}{_more(count)}"
-    advice = "Keep the correct output of each pair: contradictions teach the model to guess."
+    cure = "Keep the correct output of each pair: contradictions teach the model to guess."
     fails = count * _MOST_CONFLICTS > rows
-    yield _finding(gate, "conflicts", count, message, advice, fails=fails)
+    yield _finding(gate, "conflicts", count, message, cure, fails=fails)
 
 
 def _near_duplicates(gate: Context) -> Iterator[Check]:
@@ -173,14 +173,14 @@ def _near_duplicates(gate: Context) -> Iterator[Check]:
     fails = distinct < needed <= usable
     message = f"{_of(count, 'usable row', usable, *_COPIES)} of an earlier row ({_SIMILAR}), "
     message += f"{distinct:,} distinct"
-    advice = "Replace them with different examples: a sentence with one word changed adds little."
+    cure = "Replace them with different examples: a sentence with one word changed adds little."
     fields = {}
     if fails:
         message += f" ({needed:,} required)"
         fields = gate.requirement("min_training_examples")
     message += f": {_near_pairs(gate.training, pairs, gate.training)}"
     yield _finding(
-        gate, "near_duplicates", count, message, advice, total=usable, fails=fails, **fields
+        gate, "near_duplicates", count, message, cure, total=usable, fails=fails, **fields
     )
 
 
@@ -193,8 +193,8 @@ def _test_near_duplicates(gate: Context) -> Iterator[Check]:
     count = len({row for row, _ in pairs})
     message = f"{_of(count, 'test example', total, *_COPIES)} of an earlier one ({_SIMILAR}), "
     message += f"copies count as one group: {_near_pairs(gate.gain_set, pairs, gate.gain_set)}"
-    advice = "Replace them with different examples: copies add no evidence."
-    yield _finding(gate, "test_near_duplicates", count, message, advice, total=total)
+    cure = "Replace them with different examples: copies add no evidence."
+    yield _finding(gate, "test_near_duplicates", count, message, cure, total=total)
 
 
 def _near_pairs(data: DataSet, pairs: Sequence[tuple[int, int]], others: DataSet) -> str:
@@ -214,8 +214,8 @@ def _group_overlap(gate: Context) -> Iterator[Check]:
     places = _places(gate.gain_set, shared)
     message = _of(count, "test example", len(gate.gain_set), "belongs", "belong")
     message += f" to groups that the training set has too: {_names(places)}"
-    advice = "Split the data by group, so that all rows of a group are in one set."
-    yield _finding(gate, "group_overlap", count, message, advice, total=len(gate.gain_set))
+    cure = "Split the data by group, so that all rows of a group are in one set."
+    yield _finding(gate, "group_overlap", count, message, cure, total=len(gate.gain_set))
 
 
 # --- labels ---------------------------------------------------------------------------------------
@@ -230,8 +230,8 @@ def _labels_in_common(gate: Context) -> Iterator[Check]:
     trained = {label: plural(count, "row") for label, count in labels.counts.items()}
     message = f"no label of the test set is in the training set: {_names(tested)} against "
     message += _names(trained)
-    advice = "Check that both keys name the right data, and write the labels alike in both sets."
-    yield _finding(gate, "labels_in_common", len(tested), message, advice, required=0)
+    cure = "Check that both keys name the right data, and write the labels alike in both sets."
+    yield _finding(gate, "labels_in_common", len(tested), message, cure, required=0)
 
 
 def _labels_missing(gate: Context) -> Iterator[Check]:
@@ -250,8 +250,8 @@ def _labels_missing(gate: Context) -> Iterator[Check]:
             missing[label] = place
 
     message = f"no training example of {_names({**misspelt, **missing})}"
-    advice = "Add training examples with these labels, or correct those that are misspelt."
-    yield _finding(gate, "labels_missing", len(labels.only_in_test), message, advice)
+    cure = "Add training examples with these labels, or correct those that are misspelt."
+    yield _finding(gate, "labels_missing", len(labels.only_in_test), message, cure)
 
 
 def _apart(gate: Context) -> bool:
@@ -271,9 +271,9 @@ def _imbalance(gate: Context) -> Iterator[Check]:
     rows = plural(counts[rarest], "training row")
     message = f"{_quoted(rarest)} has {rows}, {_quoted(most_frequent)} {counts[most_frequent]:,} "
     message += f"({ratio:.3g}x, limit {_MOST_IMBALANCE}x)"
-    advice = "Add examples of the rare labels, or remove some of the frequent ones."
+    cure = "Add examples of the rare labels, or remove some of the frequent ones."
     limit = _MOST_IMBALANCE
-    yield _finding(gate, "imbalance", 1, message, advice, observed=ratio, required=limit)
+    yield _finding(gate, "imbalance", 1, message, cure, observed=ratio, required=limit)
 
 
 def _places(data: DataSet, rows: Mapping[str, int]) -> dict[str, str]:
@@ -286,15 +286,15 @@ def _places(data: DataSet, rows: Mapping[str, int]) -> dict[str, str]:
 
 def _empty_outputs(gate: Context) -> Iterator[Check]:
     remarks = dict.fromkeys(gate.audit.empty_outputs, "")
-    advice = "Complete or remove these rows: they teach the model to say nothing."
-    yield from _of_rows(gate, "empty_outputs", "an empty output", remarks, advice)
+    cure = "Complete or remove these rows: they teach the model to say nothing."
+    yield from _of_rows(gate, "empty_outputs", "an empty output", remarks, cure)
 
 
 def _chat_format(gate: Context) -> Iterator[Check]:
-    advice = "Put instructions first, then alternate user and assistant messages: chat templates "
-    advice += "reject or rewrite other orders."
+    cure = "Put instructions first, then alternate user and assistant messages: chat templates "
+    cure += "reject or rewrite other orders."
     remarks = gate.audit.chat_errors
-    yield from _of_rows(gate, "chat_format", "a malformed conversation", remarks, advice)
+    yield from _of_rows(gate, "chat_format", "a malformed conversation", remarks, cure)
 
 
 def _too_long(gate: Context) -> Iterator[Check]:
@@ -303,15 +303,15 @@ def _too_long(gate: Context) -> Iterator[Check]:
     for row, tokens in enumerate(gate.audit.tokens):
         if tokens > limit:
             remarks[row] = f"about {tokens:,}"
-    advice = "Shorten them, or set training_set.max_tokens to the limit of your trainer: most "
-    advice += "trainers truncate longer rows."
+    cure = "Shorten them, or set training_set.max_tokens to the limit of your trainer: most "
+    cure += "trainers truncate longer rows."
     words = f"more than {limit:,} tokens (UTF-8 bytes / 4)"
     fields = {"required": limit, "threshold": Threshold("training_set.max_tokens", limit)}
-    yield from _of_rows(gate, "too_long", words, remarks, advice, **fields)
+    yield from _of_rows(gate, "too_long", words, remarks, cure, **fields)
 
 
 def _of_rows(
-    gate: Context, name: str, words: str, remarks: Mapping[int, str], advice: str, **fields: Any
+    gate: Context, name: str, words: str, remarks: Mapping[int, str], cure: str, **fields: Any
 ) -> Iterator[Check]:
     """Yield a finding about these training rows, if there are any, with their remarks."""
     if not remarks:
@@ -324,7 +324,7 @@ def _of_rows(
     count = len(remarks)
     message = f"{_of(count, 'training row', len(gate.training), 'has', 'have')} {words}: "
     message += f"{', '.join(named)}{_more(count)}"
-    yield _finding(gate, name, count, message, advice, total=len(gate.training), **fields)
+    yield _finding(gate, name, count, message, cure, total=len(gate.training), **fields)
 
 
 # --- words ----------------------------------------------------------------------------------------

@@ -63,13 +63,13 @@ def _checked(gate: Context, role: str, flags: Bools) -> Check:
         malformed.append(gate.gain_runs[role].run.predictions[repeat][row].completion)
 
     status: Status = "note"
-    advice = None
+    cure = None
     if decides:
         status = excused.status
-        advice = _cure(gate, role, malformed)
+        cure = _cure(gate, role, malformed)
     message = _message(gate, role, excused, malformed)
     required = gate.config.standard_of(role).gain
-    return Check("formatting_gain", status, message, excused.gain, required, advice=advice)
+    return Check("formatting_gain", status, message, excused.gain, required, cure=cure)
 
 
 def _excused(gate: Context, role: str, flags: Bools) -> Comparison:
@@ -152,10 +152,10 @@ def _cure(gate: Context, role: str, malformed: Sequence[Completion | None]) -> s
         cures.append("let the metric read it (pattern, json_field)")
     # answers do not tell whether their form is what the fine-tune is for
     cures.append("or, if the form is what you train, write goal: format")
-    advice = ", ".join(cures)
+    cure = ", ".join(cures)
     if any(map(_is_at_limit, malformed)):
-        advice = f"raise the length limit of {baseline} ({gate.asked(role).source}), {advice}"
-    return f"{advice[0].upper()}{advice[1:]}."
+        cure = f"raise the length limit of {baseline} ({gate.asked(role).source}), {cure}"
+    return f"{cure[0].upper()}{cure[1:]}."
 
 
 def _is_at_limit(completion: Completion | None) -> bool:
@@ -170,5 +170,5 @@ def check_free(gate: Context) -> Iterator[Check]:
     if all(metric.of_form for metric in gate.metrics.values()):
         message = f"{gate.deciding.name} only checks the form of an answer: no metric checks "
         message += "whether answers are right"
-        advice = "Add a metric that compares with the expected output, such as exact_match."
-        yield Check("formatting_gain", "warning", message, advice=advice)
+        cure = "Add a metric that compares with the expected output, such as exact_match."
+        yield Check("formatting_gain", "warning", message, cure=cure)

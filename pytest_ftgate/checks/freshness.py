@@ -159,8 +159,8 @@ def until_judged(gate: Context, started: float) -> Iterator[Check]:
     age = show_age(gate.now - min(times))
     message = f"{plural(len(times), 'answer')} of {names} are from a run that had not finished "
     message += f"when this one began, the oldest {age} old"
-    advice = "If the model has changed since, ask again with --ftgate-cache=refresh."
-    yield Check("models", "warning", message, len(times), advice=advice)
+    cure = "If the model has changed since, ask again with --ftgate-cache=refresh."
+    yield Check("models", "warning", message, len(times), cure=cure)
 
 
 def max_age(gate: Context) -> Iterator[Check]:
@@ -185,7 +185,7 @@ def max_age(gate: Context) -> Iterator[Check]:
     elif max(times) > gate.now + DAY_S:
         message = "the age of the answers is unknown: "
         message += f"one is dated {day(max(times))}, but today is {day(gate.now)}"
-        yield _aged(gate, "error", message, advice="Record the answers again.")
+        yield _aged(gate, "error", message, cure="Record the answers again.")
     else:
         oldest = min(times)
         days = max(gate.now - oldest, 0.0) / DAY_S
@@ -195,9 +195,9 @@ def max_age(gate: Context) -> Iterator[Check]:
         if days <= limit:
             yield _aged(gate, "pass", message, round(days, 3))
             return
-        advice = "Ask the models again with --ftgate-cache=refresh, or record them again. If the "
-        advice += "gate then fails, retrain."
-        yield _aged(gate, "fail", message, round(days, 3), advice)
+        cure = "Ask the models again with --ftgate-cache=refresh, or record them again. If the "
+        cure += "gate then fails, retrain."
+        yield _aged(gate, "fail", message, round(days, 3), cure)
 
 
 def _undated(gate: Context, undated: Iterable[str]) -> Check:
@@ -205,9 +205,9 @@ def _undated(gate: Context, undated: Iterable[str]) -> Check:
     roles = [called(role) if role in gate.models else "the judge" for role in undated]
     message = "the age of the answers is unknown: "
     message += f"those of {', '.join(dict.fromkeys(roles))} have no created_at"
-    advice = "Record them with --ftgate-report=recordings:FOLDER, which writes created_at, or ask "
-    advice += "the models anew."
-    return _aged(gate, "error", message, advice=advice)
+    cure = "Record them with --ftgate-report=recordings:FOLDER, which writes created_at, or ask "
+    cure += "the models anew."
+    return _aged(gate, "error", message, cure=cure)
 
 
 def _aged(
@@ -215,7 +215,7 @@ def _aged(
     status: Status,
     message: str,
     days: float | None = None,
-    advice: str | None = None,
+    cure: str | None = None,
 ) -> Check:
     required = gate.requirement("max_age_days")
-    return Check("max_age_days", status, message, days, **required, advice=advice)
+    return Check("max_age_days", status, message, days, **required, cure=cure)

@@ -64,9 +64,10 @@ def _flips(gate: Context) -> dict[str, Any]:
     # Where attempts are limited, examples that count are not named.
     answers = shown_answers(gate, gate.shown)
     if not answers:
-        return {**facts, "broken": (), "wrong": ()}
+        return {**facts, "broken_examples": (), "wrong": ()}
     of_shown = flips(answers[gate.best], answers["candidate"], name)
-    return {**facts, "broken": of_shown["broken"], "wrong": of_shown["wrong"]}
+    examples = {key: of_shown[key] for key in ("broken_examples", "wrong")}
+    return {**facts, **examples}
 
 
 def shown_answers(gate: Context, shown: Shown) -> Mapping[str, Measured]:
@@ -105,7 +106,7 @@ def _margin_check(gate: Context, role: str, comparison: Comparison) -> Check:
         return Check("margin", "pass", message, comparison.gain, **required)
 
     cure = cure_of_a_loss(gate, role)
-    return Check("margin", "fail", message, comparison.gain, **required, advice=cure)
+    return Check("margin", "fail", message, comparison.gain, **required, cure=cure)
 
 
 def _target(gate: Context, margin: float) -> float | None:
@@ -131,9 +132,9 @@ def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
     observed = comparison.lower_bound
     if comparison.shown:
         return Check("evidence", "pass", message, observed, **required)
-    advice = examples_advice(comparison, "is better", "test example", what="gain")
-    advice += as_inputs(gate, comparison)
-    return Check("evidence", "inconclusive", message, observed, **required, advice=advice)
+    cure = examples_cure(comparison, "is better", "test example", what="gain")
+    cure += as_inputs(gate, comparison)
+    return Check("evidence", "inconclusive", message, observed, **required, cure=cure)
 
 
 def _rare_group_loss(gate: Context, comparison: Comparison) -> Iterator[Check]:
@@ -161,9 +162,9 @@ def _rare_group_loss(gate: Context, comparison: Comparison) -> Iterator[Check]:
         needed = groups_to_exclude(harmless, confidence)
         message += f"; {needed:,} exclude one in {1 / harmless:.0f}"
 
-    advice = f"Add test examples of new groups: losing one in {1 / share:.0f} would undo the gain."
+    cure = f"Add test examples of new groups: losing one in {1 / share:.0f} would undo the gain."
     source = gate.source("test_set")
-    yield Check("rare_group_loss", "warning", message, counted, needed, source, advice)
+    yield Check("rare_group_loss", "warning", message, counted, needed, source, cure)
 
 
 # --- a drop ---------------------------------------------------------------------------------------
@@ -178,18 +179,18 @@ def max_drop_check(gate: Context, role: str, comparison: Comparison) -> Check:
     if not comparison.reached:
         cure = cure_of_a_loss(gate, role)
         message = f"{measured} ({limit})"
-        return Check("max_drop", "fail", message, comparison.gain, **required, advice=cure)
+        return Check("max_drop", "fail", message, comparison.gain, **required, cure=cure)
 
     bound = bound_in_words(comparison, gate.config.confidence, share=gate.share)
-    advice = None
+    cure = None
     if comparison.lower_bound is None:
-        advice = _UNBOUNDED
+        cure = _UNBOUNDED
     elif not comparison.shown:
-        advice = examples_advice(comparison, "is better", "test example")
-        advice += as_inputs(gate, comparison)
+        cure = examples_cure(comparison, "is better", "test example")
+        cure += as_inputs(gate, comparison)
     message = f"{measured}, {bound} ({limit})"
     observed = comparison.lower_bound
-    return Check("max_drop", comparison.status, message, observed, **required, advice=advice)
+    return Check("max_drop", comparison.status, message, observed, **required, cure=cure)
 
 
 def bound_in_words(compared: Comparison, confidence: float, *, share: bool) -> str:
@@ -205,7 +206,7 @@ def drop_limit(max_drop: float, *, share: bool) -> str:
     return f"limit {'-' if max_drop else ''}{show_amount(max_drop, share=share)}"
 
 
-def examples_advice(
+def examples_cure(
     compared: Comparison, hope: str, noun: str = "example", *, what: str = "difference"
 ) -> str:
     """Return how many examples, or groups, would settle a comparison.

@@ -37,8 +37,8 @@ def check(gate: Context) -> Iterator[Check]:
         yield Check("goal", "pass", f"fine-tuning serves the goal {goal}", goal, None, source)
         return
 
-    reason, advice = NOT_SERVED[goal]
+    reason, cure = NOT_SERVED[goal]
     message = f"fine-tuning does not serve the goal {goal}: {reason}"
     if not gate.config.accepts("goal"):
-        advice += " To fine-tune all the same, write checks: {goal: warn}."
-    yield Check("goal", "fail", message, goal, None, source, advice)
+        cure += " To fine-tune all the same, write checks: {goal: warn}."
+    yield Check("goal", "fail", message, goal, None, source, cure)

@@ -25,18 +25,18 @@ def check(gate: Context) -> Iterator[Check]:
         if not may_drop and same_outputs(runs[role].run, runs["candidate"].run):
             count = plural(len(gate.gain_set), "answer")
             message = f"the candidate gave the same {count} as {opponent(role)}"
-            advice = "Check whether both names refer to the same model; if not, the fine-tune "
-            advice += "changed no answer."
-            yield Check("identical_outputs", "fail", message, n, advice=advice)
+            cure = "Check whether both names refer to the same model; if not, the fine-tune "
+            cure += "changed no answer."
+            yield Check("identical_outputs", "fail", message, n, cure=cure)
         if may_drop and _wrote_the_labels(gate, model):
             message = (
                 f"{called(role, model.facts.name)} is right on all {plural(n, 'example')}, so "
             )
             message += "the labels look like its own outputs: the test measures agreement with "
             message += "this model, not quality"
-            advice = "Have people check the labels of the test set without seeing the model's "
-            advice += "answers."
-            yield Check("circular", "warning", message, n, advice=advice)
+            cure = "Have people check the labels of the test set without seeing the model's "
+            cure += "answers."
+            yield Check("circular", "warning", message, n, cure=cure)
 
 
 def _wrote_the_labels(gate: Context, model: Measured) -> bool:

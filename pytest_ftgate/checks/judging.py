@@ -66,13 +66,13 @@ def check(gate: Context) -> Iterator[Check]:
         return
 
     message = f"{raters} the gain could be chance (p = {p_value:.2g}, sign flips): "
-    advice = "Let more people rate, about as many pairs each."
+    cure = "Let more people rate, about as many pairs each."
     if _never_significant(gate, ratings):
         message += "so few could not show one if all agreed"
-        advice = _MORE_RATERS
+        cure = _MORE_RATERS
     else:
         message += "some prefer the candidate and some the baseline"
-    yield Check("evidence", "inconclusive", message, **numbers, advice=advice)
+    yield Check("evidence", "inconclusive", message, **numbers, cure=cure)
 
 
 def check_length(gate: Context) -> Iterator[Check]:
@@ -103,6 +103,6 @@ def check_length(gate: Context) -> Iterator[Check]:
     winner = "the candidate" if side > 0 else opponent(gate.best)
     message = f"the longer answer won {n_longer:,} of {plural(n, 'pair')}, and that of {winner} is "
     message += f"longer in {n_of_winner:,}: length alone decides as well"
-    advice = "Read some pairs. Tell the judge that length does not count, or ask both models for "
-    advice += "answers of the same length."
-    yield Check("answer_length", "warning", message, n_longer, n, advice=advice)
+    cure = "Read some pairs. Tell the judge that length does not count, or ask both models for "
+    cure += "answers of the same length."
+    yield Check("answer_length", "warning", message, n_longer, n, cure=cure)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pytest_ftgate.checks.answers import complete_checks
 from pytest_ftgate.checks.context import Context, Found
-from pytest_ftgate.checks.gain import bound_in_words, drop_limit, examples_advice
+from pytest_ftgate.checks.gain import bound_in_words, drop_limit, examples_cure
 from pytest_ftgate.checks.parts import Guard, Slice, Tolerance, margin_of, size_of
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.metrics import Scored
@@ -147,8 +147,8 @@ def _left_out_slices(gate: Context) -> Iterator[Check]:
         status = "warning"
         message = f"no slice is judged; {message}"
     source = gate.source("slices.fields")
-    advice = "Add test examples of these slices."
-    yield Check("slices", status, message, len(left_out), source=source, advice=advice)
+    cure = "Add test examples of these slices."
+    yield Check("slices", status, message, len(left_out), source=source, cure=cure)
 
 
 def _leaked(guard: Guard) -> Iterator[Check]:
@@ -162,10 +162,10 @@ def _leaked(guard: Guard) -> Iterator[Check]:
     first = guard.test.where(rows[0])
     message = f"{len(rows):,} of {plural(len(guard.test), 'example')} {verb} "
     message += f"in the training set, first {first}"
-    advice = (
+    cure = (
         "Remove them from the guard: examples that were trained on do not show what was forgotten."
     )
-    yield guard.check("fail", message, observed=len(rows), required=0, advice=advice)
+    yield guard.check("fail", message, observed=len(rows), required=0, cure=cure)
 
 
 def _too_small(guard: Guard) -> Iterator[Check]:
@@ -178,9 +178,9 @@ def _too_small(guard: Guard) -> Iterator[Check]:
     have = plural(size.have, size.unit)
     message = f"{have} cannot rule out a drop of {max_drop}, even if no answer changes "
     message += f"(at least {size.needed:,} required)"
-    advice = f"Add {plural(size.needed - size.have, f'more {size.unit}')} to the guard."
+    cure = f"Add {plural(size.needed - size.have, f'more {size.unit}')} to the guard."
     numbers = {"observed": size.have, "required": size.needed}
-    yield guard.check("inconclusive", message, **numbers, advice=advice)
+    yield guard.check("inconclusive", message, **numbers, cure=cure)
 
 
 def _ids_of_others(gate: Context) -> Iterator[Check]:
@@ -194,8 +194,8 @@ def _ids_of_others(gate: Context) -> Iterator[Check]:
             message = f'the id "{printable(example.id, EXCERPT)}" is also that of another input, '
             message += "and recorded answers are joined by id"
             source = str(guard.test.where(row))
-            advice = "Give the guard's examples other ids, and record their answers under these."
-            yield guard.check("error", message, source=source, advice=advice)
+            cure = "Give the guard's examples other ids, and record their answers under these."
+            yield guard.check("error", message, source=source, cure=cure)
             break
 
 
@@ -267,7 +267,7 @@ def _compare_on_guard(
         if gate.shown is None:
             baseline = scored[result.against or best]
             broken = _broken(baseline, candidate, name, range(len(guard.test)))
-            result = replace(result, broken=broken)
+            result = replace(result, broken_examples=broken)
         checks.append(_guard_check(gate, guard, result))
 
     if any(check.status == "fail" for check in checks):
@@ -286,10 +286,10 @@ def _nothing_to_lose(gate: Context, guard: Guard, role: str, baseline: Measured)
     limit = show_amount(guard.spec.max_drop, share=metric.share)
     message = f"{called(role, baseline.facts.name)} has {metric.name} {shown}, "
     message += f"so no drop can exceed the limit of {limit}"
-    advice = "Check that the metric reads the answers correctly. "
-    advice += "A guard needs a task that the baseline can do."
+    cure = "Check that the metric reads the answers correctly. "
+    cure += "A guard needs a task that the baseline can do."
     required = gate.requirement(f"{guard.path}.max_drop")
-    yield guard.check("fail", message, **required, observed=value, advice=advice)
+    yield guard.check("fail", message, **required, observed=value, cure=cure)
 
 
 def _guard_check(gate: Context, guard: Guard, result: PartResult) -> Check:
@@ -301,13 +301,13 @@ def _guard_check(gate: Context, guard: Guard, result: PartResult) -> Check:
     message = f"{guard.metric.name} {show_difference(result.gain, share=share)} "
     message += f"({baseline}{_of_role(result.against)} to {candidate}), "
     message += f"{drop_limit(guard.spec.max_drop, share=share)}; {bound}"
-    advice = None
+    cure = None
     if result.verdict == "fail":
-        advice = "Mix examples of this task into the training data, or train for fewer steps."
+        cure = "Mix examples of this task into the training data, or train for fewer steps."
     elif result.verdict == "inconclusive":
-        advice = examples_advice(result, "loses less")
+        cure = examples_cure(result, "loses less")
     fields = {**_limit(gate, guard.path), "observed": result.gain}
-    return guard.check(result.verdict or "error", message, **fields, advice=advice)
+    return guard.check(result.verdict or "error", message, **fields, cure=cure)
 
 
 # --- slices ---------------------------------------------------------------------------------------
@@ -361,7 +361,7 @@ def _judge_slice(
     if gate.shown is None:
         baseline = gate.scored[result.against or gate.best]
         broken = _broken(baseline, gate.scored["candidate"], deciding, slice_.rows)
-        result = replace(result, broken=broken)
+        result = replace(result, broken_examples=broken)
     return result
 
 
@@ -398,9 +398,9 @@ def _slices_check(gate: Context, tolerance: Tolerance, judged: Sequence[PartResu
         message = (
             f"{len(worse):,} of {slices} dropped beyond the limit ({limit}): {_named(changes)}"
         )
-        advice = "Add training examples like the broken ones in these slices."
+        cure = "Add training examples like the broken ones in these slices."
         fields["observed"] = worse[0].gain
-        return Check("slices", "fail", message, **fields, advice=advice)
+        return Check("slices", "fail", message, **fields, cure=cure)
 
     message = f"no significant drop beyond the limit in {slices} ({limit}): worst {changes[0]}"
     return Check("slices", "pass", message, **fields)

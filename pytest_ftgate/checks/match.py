@@ -50,13 +50,13 @@ def check_reach(gate: Context) -> Iterator[Check]:
     message += f"most {show_amount(-strictest.gain, share=gate.share)} worse (max_drop)"
     source = gate.source(strictest.path)
     if n >= needed:
-        yield Check("min_wins", "note", message, n, needed, source)
+        yield Check("min_fixed", "note", message, n, needed, source)
         return
 
     message = f"{plural(n, 'test example')}, {message}"
-    advice = f"Label {plural(needed - n, 'more test example')}. If the candidate should be better "
-    advice += "than the baseline, write margin in place of max_drop."
-    yield Check("min_wins", "inconclusive", message, n, needed, source, advice)
+    cure = f"Label {plural(needed - n, 'more test example')}. If the candidate should be better "
+    cure += "than the baseline, write margin in place of max_drop."
+    yield Check("min_fixed", "inconclusive", message, n, needed, source, cure)
 
 
 def check_free(gate: Context) -> Iterator[Check]:
@@ -75,9 +75,9 @@ def check_free(gate: Context) -> Iterator[Check]:
                 f"the latency samples of {called(role, model.name)} and the candidate differ: "
             )
             message += f"{model.latency_sample:,} and {candidate.latency_sample:,} examples"
-            advice = "Give both models the same latency_sample."
+            cure = "Give both models the same latency_sample."
             required = gate.requirement("faster_by")
-            yield Check("faster_by", "error", message, **required, advice=advice)
+            yield Check("faster_by", "error", message, **required, cure=cure)
 
 
 def check(gate: Context) -> Iterator[Check]:
@@ -91,7 +91,7 @@ def check(gate: Context) -> Iterator[Check]:
 def _cheaper_unknown(gate: Context, unknown: plain.Unknown) -> Check:
     message = f"the candidate's cost cannot be compared with the baseline's: {unknown.why}"
     required = gate.requirement("cheaper_by")
-    return Check("cheaper_by", "error", message, **required, advice=unknown.cure)
+    return Check("cheaper_by", "error", message, **required, cure=unknown.cure)
 
 
 def _cheaper(gate: Context) -> Check:
@@ -129,7 +129,7 @@ def _faster(gate: Context, factor: float) -> Check:
             untimed.append(name if unknown is None else f"{name} ({unknown.why})")
         message = f"the speed cannot be compared: no latency is known of {' and '.join(untimed)}"
         required = gate.requirement("faster_by")
-        return Check("faster_by", "error", message, **required, advice=UNTIMED)
+        return Check("faster_by", "error", message, **required, cure=UNTIMED)
 
     baseline_times = gate.measured[gate.best].seconds
     candidate_times = gate.measured["candidate"].seconds
@@ -152,7 +152,7 @@ def _advantage(gate: Context, word: str, measured: float, evidence: str) -> Chec
     message = f"{shown} ({factor:g} times required): {evidence}"
     if measured >= round(factor, 12):
         return Check(f"{word}_by", "pass", message, measured, **required)
-    return Check(f"{word}_by", "fail", message, measured, **required, advice=_SMALLER)
+    return Check(f"{word}_by", "fail", message, measured, **required, cure=_SMALLER)
 
 
 def check_headroom(gate: Context) -> Iterator[Check]:
@@ -167,6 +167,6 @@ def check_headroom(gate: Context) -> Iterator[Check]:
     elif not baseline.cost_usd:
         name = called(gate.best, baseline.name)
         message = f"by its price a call of {name} costs nothing, so no candidate can be cheaper"
-        advice = "Do not train to save money: there is nothing to save."
+        cure = "Do not train to save money: there is nothing to save."
         required = gate.requirement("cheaper_by")
-        yield Check("headroom", "fail", message, 0.0, **required, advice=advice)
+        yield Check("headroom", "fail", message, 0.0, **required, cure=cure)

@@ -39,7 +39,7 @@ def check(gate: Context) -> Found:
     except FtgateError as error:
         # It decides nothing, so that its failures are no error of the gate.
         message = f"candidate_half could not be judged: {error.what}"
-        note = Check("more_data", "note", message, source=source, advice=error.cure)
+        note = Check("more_data", "note", message, source=source, cure=error.cure)
         return Found({}, [note])
 
     facts = _facts(gate, gate.half, scored)
@@ -62,7 +62,7 @@ def _scored(gate: Context, run: Run) -> Scored:
     failure = run.failure
     if failure is not None:
         missing = f"{len(run.unanswered):,} of {plural(len(run.all_predictions), 'answer')}"
-        raise ModelError(f"{missing} are missing: {failure.cause}", cure=failure.advice)
+        raise ModelError(f"{missing} are missing: {failure.cause}", cure=failure.next_step)
 
     metric = gate.deciding
     measured = measure.measure_run(run.model.name, run)
@@ -146,7 +146,7 @@ def _cure_of_failure(gate: Context) -> str | None:
     """Return why the half was not judged, and what to do; None where it was not to be."""
     for note in gate.checks:
         if note.name == "more_data":
-            return f"{note.message[0].upper()}{note.message[1:]}. {note.advice or ''}".strip()
+            return f"{note.message[0].upper()}{note.message[1:]}. {note.cure or ''}".strip()
     return None
 
 

@@ -37,19 +37,19 @@ def check(gate: Context) -> Iterator[Check]:
         rows = revealing_rows(values, gate.expected)
         if rows:
             message = _field_message(gate, name, rows)
-            advice = "Remove the field from the template."
+            cure = "Remove the field from the template."
             if not gate.config.accepts("prompt_leak"):
-                advice += " If it is the text in which the model has to find the answer, accept "
-                advice += "it: checks: {prompt_leak: warn}."
-            yield Check("prompt_leak", "fail", message, len(rows), 0, source, advice)
+                cure += " If it is the text in which the model has to find the answer, accept "
+                cure += "it: checks: {prompt_leak: warn}."
+            yield Check("prompt_leak", "fail", message, len(rows), 0, source, cure)
 
     text = "\n".join([prompt.system or "", prompt.template or "", *texts_in(model.params)])
     rows = held_inputs(text, [example.input for example in gate.gain_set])
     if rows:
         message = f"the prompt of the candidate {model.name} contains {_named_rows(gate, rows)}"
-        advice = "Use examples from the training set instead (few_shot), or remove these from the "
-        advice += "test set."
-        yield Check("prompt_leak", "fail", message, len(rows), 0, source, advice)
+        cure = "Use examples from the training set instead (few_shot), or remove these from the "
+        cure += "test set."
+        yield Check("prompt_leak", "fail", message, len(rows), 0, source, cure)
 
 
 def _field_message(gate: Context, name: str, rows: Sequence[int]) -> str:

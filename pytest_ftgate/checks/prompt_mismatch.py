@@ -98,9 +98,9 @@ def _mismatch(
     quoted = f" {printable(text, EXCERPT)!r}" if text else ""
     message = f"{surroundings.name}{quoted}: in {100 * trained:.0f} % of the training rows, and "
     message += f"in {100 * sent:.0f} % of the calls of candidate {candidate.name}"
-    advice = f"Give the candidate the {surroundings.key} of the training rows ({source})."
+    cure = f"Give the candidate the {surroundings.key} of the training rows ({source})."
     if sent > trained:
-        advice = f"Ask the candidate without {surroundings.key}, as in training ({source})."
+        cure = f"Ask the candidate without {surroundings.key}, as in training ({source})."
     return Check(
         "prompt_mismatch",
         "warning",
@@ -108,7 +108,7 @@ def _mismatch(
         sent,
         trained,
         source,
-        advice=advice,
+        cure=cure,
         explains_loss=True,
     )
 

@@ -60,9 +60,9 @@ def headroom(gate: Context, role: str) -> Check:
     margin = show_amount(standard.gain, share=gate.share)
     message = f"{called(role)} has {measured}, which leaves {left}; the margin is {margin}: no "
     message += "candidate can pass on this test set"
-    advice = "Write max_drop with cheaper_by, if the candidate should be as good and cheaper, or "
-    advice += "add harder examples to the test set."
-    return Check("headroom", "fail", message, float(room), **required, advice=advice)
+    cure = "Write max_drop with cheaper_by, if the candidate should be as good and cheaper, or "
+    cure += "add harder examples to the test set."
+    return Check("headroom", "fail", message, float(room), **required, cure=cure)
 
 
 def _power(gate: Context, best: Scored) -> Check:
@@ -95,21 +95,21 @@ def _power(gate: Context, best: Scored) -> Check:
         return Check("power", "note", message, observed, FEWEST_CHANCES, source)
 
     needed = prospects.needed_for(gate, gate.best, gain, best, broken=0.0)
-    advice = "A candidate that gains just the margin passes half of the time at most, "
-    advice += "with any number of examples."
+    cure = "A candidate that gains just the margin passes half of the time at most, "
+    cure += "with any number of examples."
     if needed is not None:
         more = max(needed.more, 1)
         in_all = len(gate.gain_set) + more
-        advice = f"Label {plural(more, 'more test example')}: about {in_all:,} in all give 80 % "
-        advice += "power."
+        cure = f"Label {plural(more, 'more test example')}: about {in_all:,} in all give 80 % "
+        cure += "power."
         if makes_ties(gate.deciding):
-            advice += f" {inputs_sentence(more, needed.fewest, needed.most)}"
+            cure += f" {inputs_sentence(more, needed.fewest, needed.most)}"
     status: Status = "inconclusive"
     if prediction is None:
         status = "warning"
-        advice += " State the expected gain: hypothesis: {from: ..., to: ...}."
+        cure += " State the expected gain: hypothesis: {from: ..., to: ...}."
     message = f"power is only {power}"
-    return Check("power", status, message, observed, FEWEST_CHANCES, source, advice)
+    return Check("power", status, message, observed, FEWEST_CHANCES, source, cure)
 
 
 def expected_gain(prediction: HypothesisKeys, metric: Metric) -> float:

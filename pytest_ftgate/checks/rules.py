@@ -70,7 +70,7 @@ RULES: tuple[Rule, ...] = (
     Rule("answered", answers.check_complete),
     Rule("answered", answers.check_retries),
     Rule("answered", thresholds.check_samples),
-    Rule("scored", alternatives.diagnosis),  # the advice of others rests on it
+    Rule("scored", alternatives.diagnosis),  # the cure of others rests on it
     Rule("scored", answers.check_order),
     Rule("scored", unlabeled.check, "accept"),
     Rule("scored", form.check, "accept"),  # where form decides, all that follows only measures form

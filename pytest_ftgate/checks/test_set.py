@@ -20,19 +20,17 @@ def check_size(gate: Context) -> Iterator[Check]:
     if n >= needed:
         yield Check("min_test_examples", "pass", message, n, **fields)
     else:
-        advice = f"Label {plural(needed - n, 'more test example')}."
-        yield Check("min_test_examples", "fail", message, n, **fields, advice=advice)
+        cure = f"Label {plural(needed - n, 'more test example')}."
+        yield Check("min_test_examples", "fail", message, n, **fields, cure=cure)
 
     training = gate.config.training_set
     if training.limit is not None:
         message = f"only the first {plural(training.limit, 'row')} of {training} were checked "
         message += "(limit)"
         source = gate.source("training_set")
-        advice = "Remove limit from training_set, so that all rows that the candidate was trained "
-        advice += "on are checked."
-        yield Check(
-            "min_training_examples", "warning", message, training.limit, None, source, advice
-        )
+        cure = "Remove limit from training_set, so that all rows that the candidate was trained "
+        cure += "on are checked."
+        yield Check("min_training_examples", "warning", message, training.limit, None, source, cure)
 
 
 def check_reach(gate: Context) -> Iterator[Check]:
@@ -68,23 +66,23 @@ def _few_examples(gate: Context, n: int) -> Check:
     examples = plural(n, "example")
     if wins is not None:
         message = f"to pass with {examples}, fix at least {wins:,} and break none"
-        return Check("min_wins", "note", message, n, wins, source)
+        return Check("min_fixed", "note", message, n, wins, source)
     message = f"{examples} are too few: even a perfect candidate could not pass"
-    advice = "Label more test examples."
-    return Check("min_wins", "inconclusive", message, n, None, source, advice)
+    cure = "Label more test examples."
+    return Check("min_fixed", "inconclusive", message, n, None, source, cure)
 
 
 def _few_groups(gate: Context, n_groups: int, counted: int) -> Check:
     """Refuse too few groups of examples: they do not generalise to other groups."""
     message = f"{plural(n_groups, 'group')} of test examples"
-    advice = "Add test examples of new groups; more of the same groups do not help."
+    cure = "Add test examples of new groups; more of the same groups do not help."
     if counted != n_groups:
         message += f" of unequal sizes, which count as {counted}"
     message += f" ({MIN_GROUPS} required)"
     if gate.audit.test_near_rows:
         message += "; near duplicates count as one group"
     source = gate.source("test_set")
-    return Check("min_wins", "inconclusive", message, counted, MIN_GROUPS, source, advice)
+    return Check("min_fixed", "inconclusive", message, counted, MIN_GROUPS, source, cure)
 
 
 def check_format(gate: Context) -> Iterator[Check]:
@@ -92,7 +90,7 @@ def check_format(gate: Context) -> Iterator[Check]:
     formats = []
     left_out = 0
     status: Status = "note"
-    advice = None
+    cure = None
     sets = {"test set": gate.test, "training set": gate.training, **gate.test_sets}
     if gate.unlabeled is not None:
         sets["unlabeled set"] = gate.unlabeled.data
@@ -107,8 +105,8 @@ def check_format(gate: Context) -> Iterator[Check]:
             # what a training format leaves out is meant to be left out
             if data is not gate.training:
                 status = "warning"
-                advice = "If these rows are test examples, name another format: "
-                advice += "{path: ..., format: chat}."
+                cure = "If these rows are test examples, name another format: "
+                cure += "{path: ..., format: chat}."
         formats.append(message)
     if formats:
-        yield Check("chat_format", status, "; ".join(formats), left_out, advice=advice)
+        yield Check("chat_format", status, "; ".join(formats), left_out, cure=cure)

@@ -74,11 +74,11 @@ def _few_latencies(gate: Context, n: int) -> Check | None:
 
     message = f"a p95 at {show_percent(confidence)} confidence needs {needed:,} latencies, "
     message += f"all of them within the limit, and there are {n:,}"
-    advice = (
+    cure = (
         f"Set latency_sample: {needed} or more, with as many test examples; or limit latency_p50_s."
     )
     source = str(limits.source)
-    return Check(f"thresholds.{_P95}", "inconclusive", message, n, needed, source, advice)
+    return Check(f"thresholds.{_P95}", "inconclusive", message, n, needed, source, cure)
 
 
 def shown_by_share(
@@ -95,8 +95,8 @@ def shown_by_share(
         return check
 
     message = f"{check.message}; {doubt} at {show_percent(confidence)} confidence)"
-    advice = "Measure more examples: set a larger latency_sample."
-    return replace(check, status="inconclusive", message=message, advice=advice)
+    cure = "Measure more examples: set a larger latency_sample."
+    return replace(check, status="inconclusive", message=message, cure=cure)
 
 
 def _check(gate: Context, name: str, model: ModelResult) -> Check:
@@ -113,18 +113,18 @@ def _check(gate: Context, name: str, model: ModelResult) -> Check:
     measured = "unknown"
     reason = ""
     status: Status = "error"
-    advice: str | None
+    cure: str | None
     if value is None:
         unknown = _unknown(name, model)
-        advice = unknown.cure
+        cure = unknown.cure
         reason = f": {unknown.why}" if unknown.why else ""
     else:
         measured = _shown(name, value, is_share)
         status = "pass"
-        advice = None
+        cure = None
         if not _is_within(value, limits):
             status = "fail"
-            advice = _CURES.get(name, _LOOK)
+            cure = _CURES.get(name, _LOOK)
             if measured in ends.values():  # they differ, but not when rounded
                 measured = f"{value:.6g}"
 
@@ -140,7 +140,7 @@ def _check(gate: Context, name: str, model: ModelResult) -> Check:
         observed=value,
         required=next(iter(limits.ends.values())),
         source=str(limits.source),
-        advice=advice,
+        cure=cure,
         threshold=limits.threshold,
     )
 
@@ -190,7 +190,7 @@ def _unsampled(
 ) -> Iterator[Check]:
     """Warn of models without a sample: their latencies depend on what else ran."""
     models = []
-    advice = None
+    cure = None
     for role in roles:
         model = gate.models[role]
         if model.latency_sample:
@@ -198,12 +198,12 @@ def _unsampled(
         models.append(called(role, model.name))
         # Of a recording it is too late, and a callable has no sample.
         if model.endpoint:
-            advice = "Set latency_sample: 60, which measures one call at a time."
+            cure = "Set latency_sample: 60, which measures one call at a time."
 
     if models:
         message = f"the latencies of {' and '.join(models)} are those of all calls, "
         message += "whatever ran at the same time"
-        yield Check(check_name, "warning", message, source=source, advice=advice)
+        yield Check(check_name, "warning", message, source=source, cure=cure)
 
 
 def check_samples(gate: Context) -> Iterator[Check]:

@@ -78,8 +78,8 @@ class Finding:
     def check(self, *, forbidden: bool) -> Check:
         """Return the finding as a check of a gate."""
         if not forbidden:
-            return Check(self.name, "warning", self.text, advice=self.cure)
-        return Check(self.name, "fail", self.text, source=f"ini {_FORBID}", advice=self.cure)
+            return Check(self.name, "warning", self.text, cure=self.cure)
+        return Check(self.name, "fail", self.text, source=f"ini {_FORBID}", cure=self.cure)
 
 
 @dataclass(frozen=True)

@@ -179,8 +179,8 @@ def _no_examples(data: DataSet) -> DataError:
         return DataError(message, where=where, evidence=data.told_left_out)
     if data.path is not None:
         return DataError("the file has no rows", where=where)
-    advice = "give at least one; a generator can be read only once"
-    return DataError("the iterable is empty", where=where, cure=advice)
+    cure = "give at least one; a generator can be read only once"
+    return DataError("the iterable is empty", where=where, cure=cure)
 
 
 def _duplicate_ids(data: DataSet, *, repeats: bool) -> Iterator[DataError]:
@@ -195,5 +195,5 @@ def _duplicate_ids(data: DataSet, *, repeats: bool) -> Iterator[DataError]:
             continue
 
         message = f'duplicate id "{excerpt(example.id)}", first used in {data.row_name(first)}'
-        advice = "give each row its own id, or remove the ids: they are then made from the inputs"
-        yield DataError(message, where=data.where(index, "id"), cure=advice)
+        cure = "give each row its own id, or remove the ids: they are then made from the inputs"
+        yield DataError(message, where=data.where(index, "id"), cure=cure)

@@ -104,8 +104,8 @@ def format_of(row: Row) -> Format | None:
         message = (
             f"the row has the keys of several formats: {listed(form.name for form in fitting)}"
         )
-        advice = f"name one of them, for example format: {fitting[0].name}"
-        raise DataError(message, evidence=f"found: {listed(row)}", cure=advice)
+        cure = f"name one of them, for example format: {fitting[0].name}"
+        raise DataError(message, evidence=f"found: {listed(row)}", cure=cure)
     return fitting[0]
 
 
@@ -246,9 +246,9 @@ def _turn(turn: Any, place: str, words: _Words, earlier: Sequence[Row]) -> list[
         if isinstance(role, str):
             absent = words.content[0]
         evidence = f"found: {listed(turn)}"
-        advice = f"a turn has {words.role[0]} and {words.content[0]}"
+        cure = f"a turn has {words.role[0]} and {words.content[0]}"
         problem = f'a turn has no "{absent}"'
-        raise DataError(problem, where=Where(key=place), evidence=evidence, cure=advice)
+        raise DataError(problem, where=Where(key=place), evidence=evidence, cure=cure)
 
     role = words.roles.get(role, role)
     if role != _CALLS:
@@ -360,8 +360,8 @@ def _chat(row: Row, column: Names) -> Parts | None:
     for name in ("input", "expected"):
         if name in row:
             message = f'the row has both "messages" and "{name}"'
-            advice = "remove one of them, or use the messages as input: fields: {input: messages}"
-            raise DataError(message, evidence=f"found: {listed(row)}", cure=advice)
+            cure = "remove one of them, or use the messages as input: fields: {input: messages}"
+            raise DataError(message, evidence=f"found: {listed(row)}", cure=cure)
 
     key = column["messages"]
     # Tables hold conversations as JSON text.
@@ -377,13 +377,13 @@ def _chat(row: Row, column: Names) -> Parts | None:
 def _alpaca(row: Row, column: Names) -> Parts:
     output = row[column["output"]]
     if isinstance(output, list):
-        advice = "write the good answer as output, or both as chosen and rejected"
+        cure = "write the good answer as output, or both as chosen and rejected"
         where = Where(key=column["output"])
-        raise DataError("must be one output, got a list", where=where, cure=advice)
+        raise DataError("must be one output, got a list", where=where, cure=cure)
     for key in ("system", "history"):
         if row.get(key):
-            advice = "write the row as messages"
-            raise DataError("would not be sent to a model", where=Where(key=key), cure=advice)
+            cure = "write the row as messages"
+            raise DataError("would not be sent to a model", where=Where(key=key), cure=cure)
 
     prompt = _text(row, column["instruction"])
     if row.get("input") is not None:
@@ -401,8 +401,8 @@ def _preference(row: Row, column: Names) -> Parts | None:
     if row.get("prompt") is not None:
         prompt = _asked(row, "prompt")
     elif not isinstance(_spoken(row, key), list):
-        advice = "name its column: fields: {input: NAME, expected: chosen}"
-        raise DataError('the row has no "prompt"', evidence=f"found: {listed(row)}", cure=advice)
+        cure = "name its column: fields: {input: NAME, expected: chosen}"
+        raise DataError('the row has no "prompt"', evidence=f"found: {listed(row)}", cure=cure)
     return _answered(prompt, row, key)
 
 

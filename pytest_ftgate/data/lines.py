@@ -133,11 +133,11 @@ def _opened(path: Path) -> BinaryIO:
     where = Where(path=shown_path(path))
     try:
         if path.is_dir():
-            advice = (
+            cure = (
                 "write the path of one file in it, or let a fixture such as ftgate_test_set return "
                 "the rows of all"
             )
-            raise UnopenedError("is a folder, not a file", where=where, cure=advice)
+            raise UnopenedError("is a folder, not a file", where=where, cure=cure)
 
         # Reading it may block, or never end.
         if os.path.exists(path) and not path.is_file():
@@ -169,9 +169,9 @@ def missing(path: Path) -> UnopenedError:
     shown = shown_path(path)
     url = re.search(r"(?:^|/)(\w[\w+.-]+):/+(.*)", shown)
     if url is not None:  # paths have no double slash
-        advice = "download the data, and write the path of the file"
+        cure = "download the data, and write the path of the file"
         where = Where(path=f"{url[1]}://{url[2]}")
-        return UnopenedError(f"{url[1]}:// is not read", where=where, cure=advice)
+        return UnopenedError(f"{url[1]}:// is not read", where=where, cure=cure)
 
     # The folder may be unreadable, or absent as well.
     near = None
@@ -180,15 +180,15 @@ def missing(path: Path) -> UnopenedError:
         files = sorted(os.listdir(path.parent), key=lambda name: (name.endswith(path.suffix), name))
         names = {PurePath(name).stem: name for name in files}
         near = names.get(nearest(path.stem, names) or "")
-    advice = "paths are relative to the file in which they are written"
+    cure = "paths are relative to the file in which they are written"
     elsewhere = _in_a_folder_beside(path)
     if elsewhere is not None:
-        advice = f'did you mean "{elsewhere}"?'
+        cure = f'did you mean "{elsewhere}"?'
     elif near is not None:
-        advice = f'did you mean "{near}"?'
+        cure = f'did you mean "{near}"?'
     elif not path.suffix:
-        advice = (
+        cure = (
             "names of the Hugging Face hub are not read: save the data as a file, or give a "
             "Dataset in Python code"
         )
-    return UnopenedError("no such file", where=Where(path=shown), cure=advice)
+    return UnopenedError("no such file", where=Where(path=shown), cure=cure)

@@ -133,11 +133,11 @@ def _check_fields(fields: Mapping[str, str], form: formats.Format, name: str) ->
             f"fields names {listed(clash)}, but in the format {form.name} they come from "
             f"{listed(form.keys)}"
         )
-        advice = (
+        cure = (
             "remove format; fields alone says which columns are used, for example "
             "fields: {input: messages}"
         )
-        raise DataError(message, where=Where(path=name, key="fields"), cure=advice)
+        raise DataError(message, where=Where(path=name, key="fields"), cure=cure)
 
 
 def _examples(
@@ -157,11 +157,11 @@ def _examples(
                 yield located(error, place)
                 continue
             # All rows of a table have the same columns: one error is enough.
-            advice = error.cure
+            cure = error.cure
             if file != "parquet" and not any(map(part_of, values)):
                 header = "if the first line is a row, write a header above it (input,expected)"
-                advice = f"{header}; else {advice}"
-            raise DataError(error.what, **error.parts(where=place, cure=advice)) from None
+                cure = f"{header}; else {cure}"
+            raise DataError(error.what, **error.parts(where=place, cure=cure)) from None
         except DataError as error:
             yield located(error, place)
 
@@ -208,17 +208,15 @@ def _unknown_suffix(path: Path, suffix: str) -> DataError:
     message = "the format is unknown, because the file has no suffix"
     evidence = f"known: {', '.join(_PLAIN_SUFFIXES)}, each also with .gz"
     *names, last_name = _FILES
-    advice = (
+    cure = (
         f"say how it is written (format: {', '.join(names)} or {last_name}), or let a fixture "
         "such as ftgate_test_set read it and return a pandas.DataFrame"
     )
     if suffix:
         message = f'unknown suffix "{path.suffix}"'
     if suffix in (".xlsx", ".xls", ".ods"):
-        message, evidence, advice = _WORKBOOK, "", _AS_CSV
-    return UnopenedError(
-        message, where=Where(path=shown_path(path)), evidence=evidence, cure=advice
-    )
+        message, evidence, cure = _WORKBOOK, "", _AS_CSV
+    return UnopenedError(message, where=Where(path=shown_path(path)), evidence=evidence, cure=cure)
 
 
 def read_cells(lines: Lines, usual: str) -> Iterator[tuple[int, dict[str, str]] | DataError]:
@@ -247,12 +245,12 @@ def read_cells(lines: Lines, usual: str) -> Iterator[tuple[int, dict[str, str]] 
                 yield _uneven(cells, header, place)
             line = lines.number + 1
     except csv.Error as error:
-        advice = (
+        cure = (
             "quote cells that contain line breaks or quotes; a quote within a quoted cell is "
             'written ""'
         )
         where = Where(path=lines.path, line=line)
-        raise DataError(f"invalid CSV: {error}", where=where, cure=advice) from None
+        raise DataError(f"invalid CSV: {error}", where=where, cure=cure) from None
     finally:
         csv.field_size_limit(usual_limit)
 
@@ -332,8 +330,6 @@ def _incomplete(rows: Iterable[Row], required: Collection[str]) -> Iterator[Data
         for name in required:
             if row.values.get(name) is None:
                 evidence = f"found: {listed(row.values)}"
-                advice = f"each row needs {listed(required)}"
-                yield DataError(
-                    f'no field "{name}"', where=row.where, evidence=evidence, cure=advice
-                )
+                cure = f"each row needs {listed(required)}"
+                yield DataError(f'no field "{name}"', where=row.where, evidence=evidence, cure=cure)
                 break

@@ -53,8 +53,8 @@ def split_conversation(value: Any, key: str) -> tuple[example.Messages, Any] | N
     if last["role"] != "assistant":
         problem = f'the last message must have the role "assistant", got "{last["role"]}"'
         evidence = f"roles: {listed(message['role'] for message in messages)}"
-        advice = "end the conversation with the expected output, as a message of the assistant"
-        raise DataError(problem, where=Where(key=place), evidence=evidence, cure=advice)
+        cure = "end the conversation with the expected output, as a message of the assistant"
+        raise DataError(problem, where=Where(key=place), evidence=evidence, cure=cure)
     if len(messages) == 1:
         raise DataError("there is no message before the assistant's answer", where=Where(key=key))
     return messages[:-1], answer_in(last, place)
@@ -97,8 +97,8 @@ def answer_in(message: Mapping[str, Any], place: str) -> Any:
     if not texts or None in texts:
         problem = "the assistant's message has no text"
         evidence = f"found: {listed(message)}"
-        advice = "write the expected output as its text content"
-        raise DataError(problem, where=Where(key=place), evidence=evidence, cure=advice)
+        cure = "write the expected output as its text content"
+        raise DataError(problem, where=Where(key=place), evidence=evidence, cure=cure)
     return "".join(text for text in texts if text is not None)
 
 
@@ -107,11 +107,11 @@ def checked_calls(value: Any, key: str) -> list[dict[str, Any]]:
     try:
         return canonical_calls(value)
     except ValueError as error:
-        advice = (
+        cure = (
             'a call looks like this: {"type": "function", "function": {"name": "...", '
             '"arguments": "{...}"}}'
         )
-        raise DataError(str(error), where=Where(key=key), cure=advice) from None
+        raise DataError(str(error), where=Where(key=key), cure=cure) from None
 
 
 def _check_message(message: Any, place: str) -> None:

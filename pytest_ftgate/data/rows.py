@@ -209,8 +209,8 @@ class RowReader:
         if value is None:
             if not self._labeled:
                 return ""
-            advice = 'write the output: a label such as `none`, or "" for an empty text'
-            raise DataError("the expected output is null", where=Where(key=key), cure=advice)
+            cure = 'write the output: a label such as `none`, or "" for an empty text'
+            raise DataError("the expected output is null", where=Where(key=key), cure=cure)
 
         if not isinstance(value, list) or not value:
             return value
@@ -234,8 +234,8 @@ class RowReader:
             columns = self._columns_of(form or formats.PLAIN, row)
         elif form is not None and form != columns.format:
             message = f"this row is {form.title}, and the rows before it are {columns.format.title}"
-            advice = f"all rows need one format: name it, for example format: {form.name}"
-            raise DataError(message, evidence=f"found: {listed(row)}", cure=advice)
+            cure = f"all rows need one format: name it, for example format: {form.name}"
+            raise DataError(message, evidence=f"found: {listed(row)}", cure=cure)
         self._check(row, columns)
 
         self._first = self._first or columns
@@ -337,12 +337,12 @@ class RowReader:
                 path = listed([unused.pop(guess)])
             likely.append(f"{name}: {path}")
 
-        advice = self._mapping_advice(likely)
+        cure = self._mapping_cure(likely)
         if nothing_unused:
-            advice = f"add {listed(absent.values())} to the row"
-        raise ColumnsError("; ".join(flaws), evidence=f"found: {listed(paths)}", cure=advice)
+            cure = f"add {listed(absent.values())} to the row"
+        raise ColumnsError("; ".join(flaws), evidence=f"found: {listed(paths)}", cure=cure)
 
-    def _mapping_advice(self, likely: list[str]) -> str:
+    def _mapping_cure(self, likely: list[str]) -> str:
         """Return how to name the columns that are probably meant, ``expected: label``."""
         mapped = f"fields: {{{', '.join(likely)}}}"
         if self._mappable:
@@ -420,8 +420,8 @@ def _conversation_in(content: formats.Parts, columns: _Columns) -> Input:
     if content.conversation is not None:
         return content.conversation
     message = f"turns: each needs conversations, and this row is {columns.format.title}"
-    advice = 'remove turns, or write the row as {"messages": [...]}'
-    raise DataError(message, cure=advice)
+    cure = 'remove turns, or write the row as {"messages": [...]}'
+    raise DataError(message, cure=cure)
 
 
 def _group_in(row: Mapping[str, Any], column: str | None) -> str | None:
@@ -438,8 +438,8 @@ def _id_in(row: Mapping[str, Any], column: str | None) -> str | None:
         return None
     text = _text_of(row[column], column)
     if not text.strip():
-        advice = "write an id, or remove the ids from all rows: they are then made from the inputs"
-        raise DataError("the id is blank", where=Where(key=column), cure=advice)
+        cure = "write an id, or remove the ids from all rows: they are then made from the inputs"
+        raise DataError("the id is blank", where=Where(key=column), cure=cure)
     return text
 
 
@@ -568,22 +568,22 @@ class _Rows:
         where = Where(path=self._origin)
         if isinstance(self._rows, Mapping):
             message = f"must be a list of rows, got one mapping with the keys {listed(self._rows)}"
-            advice = (
+            cure = (
                 "return all rows as a list (of a fixture that yields its rows, pytest takes only "
                 "the first), a dict of two or more columns of one length, or one of several splits"
             )
-            raise DataError(message, where=where, cure=advice)
+            raise DataError(message, where=where, cure=cure)
 
         # A set has no order that two runs share; a text is no list of texts.
         iterates = hasattr(self._rows, "__iter__") or hasattr(self._rows, "__getitem__")
         if not iterates or isinstance(self._rows, str | bytes | bytearray | set | frozenset):
             kind = "None" if self._rows is None else f"a value of type {type(self._rows).__name__}"
-            advice = (
+            cure = (
                 "give a list, a tuple or a generator of examples; or the path of a file as "
                 "test_set or training_set"
             )
             message = f"must be an iterable of examples, got {kind}"
-            raise DataError(message, where=where, cure=advice)
+            raise DataError(message, where=where, cure=cure)
 
 
 def content_of(rows: Iterable[Any]) -> str | None:

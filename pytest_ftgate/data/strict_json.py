@@ -57,8 +57,8 @@ def _refuse_unportable(value: Any, written: str) -> None:
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        advice = "correct the text: an emoji may have been cut in half"
-        raise JsonError("half a surrogate pair, which is not a character", cure=advice) from None
+        cure = "correct the text: an emoji may have been cut in half"
+        raise JsonError("half a surrogate pair, which is not a character", cure=cure) from None
 
 
 def _refuse_deep(value: Any, written: str) -> None:
@@ -106,8 +106,8 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    advice = "write a number, or null for a missing value"
-    raise JsonError(f"{name} is not a JSON value", cure=advice)
+    cure = "write a number, or null for a missing value"
+    raise JsonError(f"{name} is not a JSON value", cure=cure)
 
 
 def _finite(digits: str) -> float:

@@ -71,8 +71,8 @@ def _check_prediction(config: GateKeys, metric: Metric) -> None:
     change = f"from {prediction.start:g} to {prediction.goal:g} ({prediction.source})"
     message = f"hypothesis: {change} is a gain of {show_difference(gain, share=metric.share)}, "
     message += f"which does not meet {config.quoted(config.asked_by)}"
-    advice = "Correct the hypothesis, or do not train: the gate would fail even if it came true."
-    raise ConfigError(message, cure=advice)
+    cure = "Correct the hypothesis, or do not train: the gate would fail even if it came true."
+    raise ConfigError(message, cure=cure)
 
 
 def _check_missing_answers(config: GateKeys) -> None:
@@ -85,5 +85,5 @@ def _check_missing_answers(config: GateKeys) -> None:
             message = f"missing_answers: wrong cannot be used with {spec.name}, "
             message += "which ignores missing answers"
             where = config.sources["missing_answers"].where("missing_answers")
-            advice = "Use f1 or recall, or missing_answers: error."
-            raise ConfigError(message, where=where, cure=advice)
+            cure = "Use f1 or recall, or missing_answers: error."
+            raise ConfigError(message, where=where, cure=cure)

@@ -102,8 +102,8 @@ def build_metric(
         return build_custom(options, function)
     if family is None:
         names = (*built_in_names(), *custom, *other_names)
-        advice = did_you_mean(_KNOWN_AS.get(name.lower(), name), names)
-        raise options.error(f"unknown metric {name!r}", cure=advice)
+        cure = did_you_mean(_KNOWN_AS.get(name.lower(), name), names)
+        raise options.error(f"unknown metric {name!r}", cure=cure)
 
     metric: Metric = family.build(options)
     return metric

@@ -153,8 +153,8 @@ def read_schema(options: Options) -> Any:
     return _validator(options, dict(schema), place)
 
 
-def _error(options: Options, problem: str, advice: str | None = None) -> ConfigError:
-    cure = advice or "Write a JSON Schema as a mapping, or the path of its file."
+def _error(options: Options, problem: str, cure: str | None = None) -> ConfigError:
+    cure = cure or "Write a JSON Schema as a mapping, or the path of its file."
     return options.error(problem, key=_KEY, cure=cure)
 
 

@@ -316,13 +316,13 @@ def _several(options: Options) -> SeveralLabels:
     metric = SeveralLabels(name, kind, options.text("separator") or SEPARATOR, normalization)
     for text in options.expected:
         if metric.labels(text) is None:
-            advice = (
+            cure = (
                 'Write a list such as ["billing", "refund"] as the expected output; '
                 "no label at all is []."
             )
             raise options.error(
                 f"{name} compares lists of labels, and the test set expects {excerpt(text)!r}",
-                cure=advice,
+                cure=cure,
             )
 
     accepted = set[str]()

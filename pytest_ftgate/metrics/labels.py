@@ -239,14 +239,14 @@ def _refuse_json(options: Options) -> None:
     for example in options.examples:
         if isinstance(example.expected, dict | list):
             kind = kind_of(example.expected)
-            advice = (
+            cure = (
                 "Use exact_match, which compares JSON values, "
                 "or json_field, which reads a label in each."
             )
             raise ConfigError(
                 f"{options.metric} compares labels, but the expected output is {kind}",
                 where=example.place,
-                cure=advice,
+                cure=cure,
             )
 
 

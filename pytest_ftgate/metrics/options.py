@@ -156,7 +156,7 @@ class Options:
         try:
             return re.compile(text)
         except (re.error, OverflowError, RecursionError) as error:
-            advice = (
+            cure = (
                 "Use the syntax of Python's re module; "
                 "in YAML, put it in single quotes to keep backslashes."
             )
@@ -164,7 +164,7 @@ class Options:
                 f"not a valid regular expression: {error}",
                 key="pattern",
                 evidence=text,
-                cure=advice,
+                cure=cure,
             ) from error
 
     def json_field(self) -> tuple[str, ...]:
@@ -281,13 +281,11 @@ def within_limit(subject: str, work: Callable[[], _T], text: str) -> _T:
         signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT_S)
         return work()
     except _OutOfTimeError:
-        advice = (
-            "Avoid nested repetition such as (a+)+, which can match the same text in many ways."
-        )
+        cure = "Avoid nested repetition such as (a+)+, which can match the same text in many ways."
         raise MetricError(
             f"{subject} did not finish within {LIMIT_S:g} s on one answer",
             evidence=f"The answer: {printable(text, EXCERPT)!r}",
-            cure=advice,
+            cure=cure,
         ) from None
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)

@@ -170,12 +170,12 @@ def build(options: Options) -> ToolCallMetric:
     by_output = [_calls_of(options, text) for text in options.expected]
     calls = list(chain(*by_output))
     if options.expected and not calls:
-        advice = (
+        cure = (
             "Expect calls, as in expected: "
             '[{"name": "get_weather", "arguments": {"city": "Oslo"}}].'
         )
         raise options.error(
-            f"{options.metric} compares tool calls, and the test set expects none", cure=advice
+            f"{options.metric} compares tool calls, and the test set expects none", cure=cure
         )
 
     names = set[str]()

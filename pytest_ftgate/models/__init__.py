@@ -50,19 +50,19 @@ def unknown_provider(spec: ModelSpec) -> ConfigError:
     """Return the error about a provider that is not built in, where no hook knows it."""
     providers = list(PROVIDERS)
     meant = _KNOWN_AS.get(spec.provider.lower()) or nearest(spec.provider, providers)
-    advice = (
+    cure = (
         "for an endpoint that speaks OpenAI's API, such as vLLM, Ollama or Anthropic's, write "
         "{provider: openai, base_url: http://localhost:8000/v1, model: NAME}; for a function "
         "python:pkg.module:function; any other provider comes from a hook pytest_ftgate_model in "
         "conftest.py or a plugin"
     )
     if meant is not None:
-        advice = f"write provider: {meant}, or {meant}:{spec.options.get('model', 'NAME')}"
+        cure = f"write provider: {meant}, or {meant}:{spec.options.get('model', 'NAME')}"
     return ConfigError(
         f"unknown provider {spec.provider!r}",
         where=spec.source.where(),
         evidence=f"built in are {', '.join(providers)}",
-        cure=advice,
+        cure=cure,
     )
 
 

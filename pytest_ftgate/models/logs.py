@@ -98,8 +98,8 @@ def _reading(where: Where) -> Iterator[None]:
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         message = "the row is not as the tool of this log writes it"
         evidence = f"{type(error).__name__}: {error}"
-        advice = 'write the log again, or convert it to rows such as {"id": "...", "output": "..."}'
-        raise DataError(message, where=where, evidence=evidence, cure=advice) from None
+        cure = 'write the log again, or convert it to rows such as {"id": "...", "output": "..."}'
+        raise DataError(message, where=where, evidence=evidence, cure=cure) from None
 
 
 def _id_in(values: Values, where: Where, fallback: Any) -> Any:
@@ -145,8 +145,8 @@ def _lm_eval_outputs(values: Values) -> list[str]:
         requests = list(values["arguments"].values())
         return [requests[best]["arg_1"].strip()]
 
-    advice = "log a task with output_type generate_until or multiple_choice, and --log_samples"
-    raise DataError("holds no text and no likelihoods", where=Where(key="resps"), cure=advice)
+    cure = "log a task with output_type generate_until or multiple_choice, and --log_samples"
+    raise DataError("holds no text and no likelihoods", where=Where(key="resps"), cure=cure)
 
 
 # --- inspect_ai: logs as .eval archives, or as .json ----------------------------------------------
@@ -164,8 +164,8 @@ def _inspect_archive(path: Path) -> Iterator[LogRow]:
                     yield _inspect_row(sample, Where(f"{shown}, {name}"))
     except NotImplementedError:
         message = "is compressed by Zstandard, which this Python does not read"
-        advice = "pip install backports.zstd, or convert the log: inspect log convert --to json"
-        raise DataError(message, where=Where(shown), cure=advice) from None
+        cure = "pip install backports.zstd, or convert the log: inspect log convert --to json"
+        raise DataError(message, where=Where(shown), cure=cure) from None
     except (zipfile.BadZipFile, ValueError) as error:
         message = f"is not a readable log of inspect_ai: {error}"
         raise DataError(message, where=Where(shown)) from None

@@ -139,16 +139,14 @@ class Prompt:
         return rendered
 
     def _unknown_field(self, name: str, values: Mapping[str, Any], example: Example) -> ConfigError:
-        advice = "write {input} or a field; literal text in braces belongs in system"
+        cure = "write {input} or a field; literal text in braces belongs in system"
         evidence = f"fields of {example.name}: {listed(values)}"
         message = f"no field for the placeholder {{{name}}}{suggestion(name, values)}"
-        return self._template_error(message, evidence, advice)
+        return self._template_error(message, evidence, cure)
 
-    def _template_error(
-        self, message: str, evidence: str, advice: str | None = None
-    ) -> ConfigError:
+    def _template_error(self, message: str, evidence: str, cure: str | None = None) -> ConfigError:
         where = Where(path=self.source, key="template")
-        return ConfigError(message, where=where, evidence=evidence, cure=advice)
+        return ConfigError(message, where=where, evidence=evidence, cure=cure)
 
 
 def _instructs(message: Mapping[str, Any]) -> bool:
@@ -195,11 +193,11 @@ def refuse_unsent_media(example: Example, sent: Collection[str] = ()) -> None:
 
     if medium is not None:
         message = f"the row has images, audio, video or documents that would not be sent: {medium}"
-        advice = (
+        cure = (
             'write them as parts of a message: {"type": "image_url", "image_url": {"url": ...}}, '
             "record the answers where the model sees them, or remove what the answer does not need"
         )
-        raise DataError(message, where=example.place, cure=advice)
+        raise DataError(message, where=example.place, cure=cure)
 
 
 def _contents(example_input: Input) -> Iterator[Mapping[str, Any]]:

@@ -153,11 +153,11 @@ class FunctionModel(BuiltModel):
             f"{self.name} returned {completion.text}, the number of a label, and the outputs of "
             "the test set are words"
         )
-        advice = (
+        cure = (
             "return the text from the label encoder, encoder.inverse_transform([n])[0], or set "
             "id2label of the model"
         )
-        return errors.ModelError(message, cure=advice, fatal=True)
+        return errors.ModelError(message, cure=cure, fatal=True)
 
 
 def _copied(argument: Any) -> Any:
@@ -183,8 +183,8 @@ def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:
         return model
     if is_async(model.function):
         message = "a coroutine function cannot be called in processes"
-        advice = "remove workers, and set concurrency: coroutines run concurrently in one process"
-        raise errors.ConfigError(message, where=spec.source.where("workers"), cure=advice)
+        cure = "remove workers, and set concurrency: coroutines run concurrently in one process"
+        raise errors.ConfigError(message, where=spec.source.where("workers"), cure=cure)
 
     # A call is one of several of one process, and may take as long as all of them.
     calls = 1 if model.batched else workers.CALLS_AT_ONCE
@@ -255,11 +255,11 @@ def adopt(value: Any, spec: ModelSpec, surroundings: Surroundings) -> Model:
         return _adopted_model(value, spec)
     if not (callable(value) or predicts(value)):
         message = f"a value of type {type(value).__name__} is not a model"
-        advice = (
+        cure = (
             "pass a callable (str -> str, sync or async), an object with predict(), or one with "
             "complete() and key()"
         )
-        raise errors.ConfigError(message, where=spec.source.where(), cure=advice)
+        raise errors.ConfigError(message, where=spec.source.where(), cure=cure)
 
     target = spec.spelling
     if "revision" in spec.options:
@@ -278,8 +278,8 @@ def _adopted_model(value: Any, spec: ModelSpec) -> Model:
     lacking = [name for name in _NEEDED if not hasattr(value, name)]
     if lacking:
         message = f"the model of type {type(value).__name__} lacks {listed(lacking)}"
-        advice = "see pytest_ftgate.models.Model for what a model has"
-        raise errors.ConfigError(message, where=spec.source.where(), cure=advice)
+        cure = "see pytest_ftgate.models.Model for what a model has"
+        raise errors.ConfigError(message, where=spec.source.where(), cure=cure)
 
     model = cast("Model", value if Model in type(value).__mro__ else Delegate(value))
     price.price_of(model)
@@ -385,8 +385,8 @@ def _check_call(value: Any, spec: ModelSpec) -> None:
     if inspect.isclass(value) and (hasattr(value, "predict") or "__call__" in vars(value)):
         name = value.__name__
         message = f"{name} is a class, and a model is an object of it"
-        advice = f"give {name}() in place of {name}; in a file, the name of such an object"
-        raise errors.ConfigError(message, where=where, cure=advice)
+        cure = f"give {name}() in place of {name}; in a file, the name of such an object"
+        raise errors.ConfigError(message, where=where, cure=cure)
 
     # A call would say the same of every example.
     called = value.predict if predicts(value) else value
@@ -400,8 +400,8 @@ def _check_call(value: Any, spec: ModelSpec) -> None:
     except TypeError as error:
         name = getattr(called, "__name__", type(called).__name__)
         message = f"{name}{excerpt(str(signature))} cannot be called with the input alone"
-        advice = "give a function of one argument, the input, or an object in place of its class"
-        raise errors.ConfigError(message, where=where, cure=advice) from error
+        cure = "give a function of one argument, the input, or an object in place of its class"
+        raise errors.ConfigError(message, where=where, cure=cure) from error
 
 
 def _owners(function: Any) -> frozenset[int]:

@@ -84,8 +84,8 @@ def _check_input(example: Example, stated: Iterable[str], where: Where) -> None:
     if stated and input_sha256(example.input) not in stated:
         message = f'the recording with id "{excerpt(example.id)}" was made for another input'
         evidence = "its input_sha256 is not that of the test set's input"
-        advice = "record the model again, or correct the ids"
-        raise ModelError(message, where=where, fatal=True, evidence=evidence, cure=advice)
+        cure = "record the model again, or correct the ids"
+        raise ModelError(message, where=where, fatal=True, evidence=evidence, cure=cure)
 
 
 class Rows(Mapping[tuple[str, int], RecordedRow]):
@@ -197,20 +197,20 @@ class RecordedModel(protocol.BuiltModel):
         message = f'the recording with id "{excerpt(example.id)}" holds no answer'
         if row.failure is not None:
             message = f'the recorded call with id "{excerpt(example.id)}" failed'
-        advice = "record the example again"
+        cure = "record the example again"
         where = Where(self.path, row.line)
-        raise ModelError(message, where=where, evidence=row.failure, cure=advice)
+        raise ModelError(message, where=where, evidence=row.failure, cure=cure)
 
     def _no_answer(self, example: Example, repeat: int) -> ModelError:
         """Return the error that no row has the id of an example."""
         ids = dict.fromkeys(id_ for id_, _ in self.rows)
         evidence = f"recorded ids: {listed(ids, _IDS_SHOWN)}"
-        advice = "record the model on this example too, or correct the ids"
+        cure = "record the model on this example too, or correct the ids"
         answer = f'id "{excerpt(example.id)}"'
         if repeat:
             answer += f", repeat {repeat}"
         message = f"no recorded answer for {example.place or 'an example'} ({answer})"
-        return ModelError(message, where=Where(path=self.path), evidence=evidence, cure=advice)
+        return ModelError(message, where=Where(path=self.path), evidence=evidence, cure=cure)
 
     def answer_to(self, text: Input, examples: Iterable[Example]) -> protocol.Completion:
         """Return the answer to an input, found by a row's hash or by the example.
@@ -300,8 +300,8 @@ def _file_of(rows: Rows, path: Path) -> RecordedFile:
 
 def _repeated(id_: str, where: Where) -> DataError:
     """Return the error that an earlier row has the id of this one."""
-    advice = 'keep one row of each id; further answers of one example carry "repeat": 1, 2, ...'
-    return DataError(f'the id "{excerpt(id_)}" repeats', where=where, cure=advice)
+    cure = 'keep one row of each id; further answers of one example carry "repeat": 1, 2, ...'
+    return DataError(f'the id "{excerpt(id_)}" repeats', where=where, cure=cure)
 
 
 def _row_of(row: dict[str, Any], line: int | None) -> tuple[tuple[str, int], RecordedRow]:

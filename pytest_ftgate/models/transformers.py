@@ -124,12 +124,12 @@ def _encode(tokenizer: Any, conversations: Sequence[Conversation]) -> Any:
         elif len(messages) == 1 and tools is None:
             texts.append(messages[0]["content"])
         else:
-            advice = (
+            cure = (
                 "write the whole text in template, without system and few_shot, or add "
                 "chat_template.jinja to it"
             )
             message = "the tokenizer has no chat template, so it takes only one text"
-            raise ModelError(message, cure=advice, fatal=True)
+            raise ModelError(message, cure=cure, fatal=True)
 
     # A chat template writes special tokens itself.
     adds_special_tokens = tokenizer.chat_template is None
@@ -151,20 +151,18 @@ def _rendered(tokenizer: Any, messages: Sequence[Mapping[str, Any]], tools: Any)
             turns, tools=tools, add_generation_prompt=True, tokenize=False
         )
     except TemplateError as error:
-        advice = (
-            "send what the template takes: put the instructions into template instead of system"
-        )
+        cure = "send what the template takes: put the instructions into template instead of system"
         problem = f"the chat template refuses the messages: {error}"
-        raise ModelError(problem, cure=advice, fatal=True) from error
+        raise ModelError(problem, cure=cure, fatal=True) from error
 
     for name in declared_tools(tools):
         if name not in text:
-            advice = (
+            cure = (
                 "save a chat template that takes tools beside the model, or remove tools from the "
                 "rows"
             )
             problem = f"the chat template leaves out the tool {name}"
-            raise ModelError(problem, cure=advice, fatal=True)
+            raise ModelError(problem, cure=cure, fatal=True)
     return text
 
 
@@ -193,8 +191,8 @@ def _conversation(prompt: Prompt, example: Example) -> Conversation:
             kind = item.get("type")
             if kind and kind not in TEXT_PARTS:
                 problem = f"provider transformers sends text, not parts of type {kind}"
-                advice = "serve the model at an endpoint"
-                raise ModelError(problem, where=example.place, cure=advice, fatal=True)
+                cure = "serve the model at an endpoint"
+                raise ModelError(problem, where=example.place, cure=cure, fatal=True)
 
     tools = example.fields.get("tools")
     if declared_tools(tools):
@@ -249,9 +247,9 @@ class Weights:
             if misfits:
                 raise ValueError(f"only one of the two has the weights {listed(misfits)}")
         except Exception as error:
-            advice = "name the base model that it was trained on as model"
+            cure = "name the base model that it was trained on as model"
             message = f"the adapter {adapter} does not fit the model: {error}"
-            raise ModelError(message, cure=advice, fatal=True) from error
+            raise ModelError(message, cure=cure, fatal=True) from error
         self._fitting.add(version)
 
 
@@ -390,8 +388,8 @@ def _classifier(spec: ModelSpec, folder: Path, surroundings: Surroundings) -> Fu
     unfit = [key for key in _OF_GENERATORS if key in options]
     if unfit:
         message = f"{listed(unfit)} has no meaning with task: {options['task']}"
-        advice = "remove it; merge an adapter into its model, and save that model"
-        raise ConfigError(message, where=spec.source.where(unfit[0]), cure=advice)
+        cure = "remove it; merge an adapter into its model, and save that model"
+        raise ConfigError(message, where=spec.source.where(unfit[0]), cure=cure)
 
     batch_size = options.get("batch_size", BATCH_SIZE)
     classifier = Classifier(
@@ -483,8 +481,8 @@ def find_folder(spec: ModelSpec, key: str, surroundings: Surroundings) -> Path:
     for module in ("torch", "transformers", "peft"):
         if find_spec(module) is None:
             message = f"provider transformers needs the package {module}"
-            advice = "pip install torch transformers peft huggingface-hub"
-            raise ConfigError(message, where=spec.source.where(), cure=advice)
+            cure = "pip install torch transformers peft huggingface-hub"
+            raise ConfigError(message, where=spec.source.where(), cure=cure)
 
     name = spec.options[key]
     folder = Path(spec.source.absolute(name))

@@ -41,8 +41,8 @@ def one_each(name: str, answers: object, n: int) -> Sequence[Any]:
         message = (
             f"{name} returned {text.plural(len(answers), 'answer')} for {text.plural(n, 'input')}"
         )
-    advice = "return a list with one answer for each input of the list"
-    raise errors.ModelError(message, cure=advice)
+    cure = "return a list with one answer for each input of the list"
+    raise errors.ModelError(message, cure=cure)
 
 
 def _kind(value: object) -> str:
@@ -99,7 +99,7 @@ def _scores(answer: Any) -> Mapping[str, Any]:
 def unreadable(name: str, answer: object) -> errors.ModelError:
     """Return the error that an answer holds no label, with the value, and how to unpack it."""
     message = f"{name} returned {_kind(answer)}"
-    advice = "return text (str), a label (int, float, bool) or a Completion for every input"
+    cure = "return text (str), a label (int, float, bool) or a Completion for every input"
 
     # A classifier that returns its probabilities is the most frequent case.
     numbers: Any = getattr(answer, "tolist", lambda: answer)()
@@ -109,20 +109,20 @@ def unreadable(name: str, answer: object) -> errors.ModelError:
     if is_list and all(isinstance(number, int | float) for number in numbers):
         count = text.plural(len(numbers), "number")
         message = f"{name} returned {count} for an input, such as probabilities"
-        advice = (
+        cure = (
             "return the label of the largest: LABELS[int(scores.argmax())], or that of its one "
             "score: LABELS[int(score > 0.5)]"
         )
     path, inner = _unpacked(answer)
     if is_list and all(isinstance(item, str) for item in numbers) and len(numbers) > 1:
-        advice = (
+        cure = (
             "return one text; for a method predict, which takes a list of inputs, give its object, "
             "and for such a function batch_size"
         )
     if isinstance(inner, str):
-        advice = f"return its text: {path}"
+        cure = f"return its text: {path}"
     evidence = None if answer is None else text.shortened(repr(answer), 80)
-    return errors.ModelError(message, evidence=evidence, cure=advice)
+    return errors.ModelError(message, evidence=evidence, cure=cure)
 
 
 def _unpacked(answer: Any) -> tuple[str, Any]:
@@ -236,11 +236,11 @@ class InProcesses:
                 batches = Parallel(n_jobs=self._workers)(calls)
         except BrokenProcessPool as error:
             message = "a process that called the function ended before it answered"
-            advice = (
+            cure = (
                 "lower workers if the machine has too little memory, or find out what ends the "
                 "process"
             )
-            raise errors.ModelError(message, retryable=True, cure=advice) from error
+            raise errors.ModelError(message, retryable=True, cure=cure) from error
 
         outcomes: list[Any] = []
         for batch in batches:

@@ -151,11 +151,11 @@ def _check_of(error: BaseException, *, is_judging: bool) -> Check:
     problem = one_line(f"{type(error).__name__}: {error}").rstrip(": ")
     if isinstance(error, pytest.FixtureLookupError):  # whose text is a repr
         problem = f"there is no fixture {error.argname!r}, which another fixture takes"
-        advice = "A fixture such as ftgate_candidate takes no input: return the function."
-        return error_check(FtgateError(problem, cure=advice))
+        cure = "A fixture such as ftgate_candidate takes no input: return the function."
+        return error_check(FtgateError(problem, cure=cure))
     if is_judging and not isinstance(error, Exception):  # such as Ctrl-C, or pytest-timeout's
-        advice = "Run again to continue: stored answers are reused."
-        return error_check(FtgateError(problem, cure=advice), "interrupted")
+        cure = "Run again to continue: stored answers are reused."
+        return error_check(FtgateError(problem, cure=cure), "interrupted")
     return error_check(FtgateError(problem))
 
 

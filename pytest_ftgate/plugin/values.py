@@ -165,4 +165,4 @@ def _refuse_missing(run: jobs.Run) -> None:
         cause = run.failure.cause if run.failure else ""
         counted = f"{len(run.unanswered):,} of {len(run.test_set):,} answers are missing"
         message = f"{run.model.name}: {cause}; {counted} ({run.unanswered[0].name})"
-        raise ModelError(message, cure=run.failure.advice if run.failure else None)
+        raise ModelError(message, cure=run.failure.next_step if run.failure else None)

@@ -42,8 +42,8 @@ _AS_PROPERTIES = (
     "margin_proven",
     "method",
     "n",
-    "wins",
-    "losses",
+    "fixed",
+    "broken",
     "max_drop",
     "location",
 )

@@ -100,9 +100,9 @@ def _open(result: GateResult) -> Iterator[str]:
     name = inline(result.name, _NAME_WIDTH)
     yield from ("", f"### {_SYMBOLS[result.verdict]} {name}: {result.verdict.upper()}", "")
 
-    advice_shown: set[str] = set()
+    cures_shown: set[str] = set()
     red = sentences.red_checks(result)
-    yield from _checks(result, red, advice_shown)
+    yield from _checks(result, red, cures_shown)
     for group in sentences.examples(result)[:1]:
         if red:
             yield from _titled(tables.examples(group.first(_EXAMPLES_SHOWN)))
@@ -116,19 +116,19 @@ def _open(result: GateResult) -> Iterator[str]:
     for sentence in sentences.hypothesis_sentence(result):
         yield from (inline(sentence), "")
     warnings = sentences.with_status(result.checks, "warning")
-    yield from _checks(result, warnings, advice_shown)
+    yield from _checks(result, warnings, cures_shown)
 
 
-def _checks(result: GateResult, checks: Sequence[Check], advice_shown: set[str]) -> Iterator[str]:
-    """Yield a list of checks, each with its advice unless that is in ``advice_shown``."""
-    for check in sentences.advised_once(checks, advice_shown):
+def _checks(result: GateResult, checks: Sequence[Check], cures_shown: set[str]) -> Iterator[str]:
+    """Yield a list of checks, each with its cure unless that is in ``cures_shown``."""
+    for check in sentences.advised_once(checks, cures_shown):
         message = inline(sentences.with_source(check))
         yield f"- {_SYMBOLS[check.status]} {check.status}: **{inline(check.name)}**: {message}"
         facts = sentences.facts_of(result, check)
         if facts:
             yield f"  - {item(facts)}"
-        if check.advice:
-            yield f"  - {item(check.advice)}"
+        if check.cure:
+            yield f"  - {item(check.cure)}"
     if checks:
         yield ""
 
@@ -136,7 +136,7 @@ def _checks(result: GateResult, checks: Sequence[Check], advice_shown: set[str])
 def _folded(result: GateResult) -> Iterator[str]:
     """Yield the details, each group under its title, without the checks that are visible."""
     in_order = sentences.with_status(result.checks, "pass", "note")
-    checks = tables.checks(in_order).without("advice")
+    checks = tables.checks(in_order).without("cure")
     method = [
         *sentences.upper_bound_sentence(result),
         *sentences.method_sentence(result),

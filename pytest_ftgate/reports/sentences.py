@@ -39,17 +39,17 @@ def red_checks(result: GateResult) -> list[Check]:
     return with_status(result.checks, *RED)
 
 
-def advised_once(checks: Iterable[Check], advice_shown: set[str]) -> Iterator[Check]:
-    """Yield checks without advice that is in ``advice_shown``, to which theirs is added.
+def advised_once(checks: Iterable[Check], cures_shown: set[str]) -> Iterator[Check]:
+    """Yield checks without cure that is in ``cures_shown``, to which theirs is added.
 
     Two checks may have the same cure.
     """
     for check in checks:
-        if check.advice in advice_shown:
-            yield replace(check, advice=None)
+        if check.cure in cures_shown:
+            yield replace(check, cure=None)
         else:
             yield check
-            advice_shown.add(check.advice or "")
+            cures_shown.add(check.cure or "")
 
 
 def headline(checks: Iterable[Check]) -> str:
@@ -230,7 +230,7 @@ def required(result: GateResult) -> str:
 
 def changed(result: GateResult) -> str:
     """Return how many examples changed: ``40 fixed, 10 broken of 60 examples (12 groups)``."""
-    counts = f"{result.wins or 0:,} fixed, {result.losses or 0:,} broken"
+    counts = f"{result.fixed or 0:,} fixed, {result.broken or 0:,} broken"
     inputs = result.unlabeled.inputs or 0 if result.unlabeled is not None else 0
     examples = text.plural((result.n or 0) - inputs, "example")
     if inputs:
@@ -374,8 +374,8 @@ def main_examples(result: GateResult) -> Examples:
         return _different(result.agreement)
 
     heading = "broken by the candidate"
-    flips = result.broken
-    count = result.losses
+    flips = result.broken_examples
+    count = result.broken
     if result.wrong and not result.passed:
         heading = "wrong answers of the candidate"
         # A limit may be on another metric, which finds other answers wrong.
@@ -393,7 +393,9 @@ def main_examples(result: GateResult) -> Examples:
 
 def _of_part(compared: PartResult) -> Examples:
     heading = f"broken by the candidate in {text.cut(compared.name)}"
-    return Examples(heading, compared.broken, compared.losses or len(compared.broken))
+    return Examples(
+        heading, compared.broken_examples, compared.broken or len(compared.broken_examples)
+    )
 
 
 def _different(agreement: AgreementResult) -> Examples:

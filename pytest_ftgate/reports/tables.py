@@ -135,12 +135,12 @@ def _filled(title: str, content: Sequence[Table | str]) -> Iterator[Section]:
 
 
 def checks(checks: Sequence[Check]) -> Table:
-    """Return a row per check with its advice."""
+    """Return a row per check with its cure."""
     rows = []
     for check in checks:
         message = sentences.with_source(check)
-        rows.append((check.status, check.name, message, check.advice or ""))
-    headings = (Column("", "status"), *columns(("check", "finding", "advice")))
+        rows.append((check.status, check.name, message, check.cure or ""))
+    headings = (Column("", "status"), *columns(("check", "finding", "cure")))
     return Table(sentences.counted(checks), headings, tuple(rows)).compact()
 
 

@@ -52,7 +52,7 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     notes are only counted, a warning has no cure, and details are left out.
     """
     is_full = verbosity > 0
-    advice_shown: set[str] = set()
+    cures_shown: set[str] = set()
     red = sentences.red_checks(result)
     others = sentences.with_status(result.checks, "warning", "pass", "note")
     examples = _examples(result, is_full=is_full)
@@ -63,7 +63,7 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     # What failed is read first, and is what a CI log shows of a long block.
     lines: list[Line] = []
     for check in red:
-        lines += _checks([check], advice_shown, sentences.facts_of(result, check), is_full=is_full)
+        lines += _checks([check], cures_shown, sentences.facts_of(result, check), is_full=is_full)
     # Numbers of a gate that could not be judged would only distract.
     if result.verdict == "error" and not is_full:
         return [*lines, *_lines([*sentences.stage_sentence(result), *counted], "red")]
@@ -84,7 +84,7 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
         lines += _lines(_details(result))
         if not red:
             lines += examples
-        lines += _checks(others, advice_shown, is_full=True)
+        lines += _checks(others, cures_shown, is_full=True)
         if others:
             lines.append(Line(f"docs of each check: {_DOCS}NAME"))
         return [*lines, *_lines(_last_details(result))]
@@ -125,17 +125,17 @@ def finding(message: str, *facts: str, cure: str | None = None) -> Iterator[list
 
 
 def _checks(
-    checks: Iterable[Check], advice_shown: set[str], facts: str = "", *, is_full: bool = False
+    checks: Iterable[Check], cures_shown: set[str], facts: str = "", *, is_full: bool = False
 ) -> Iterator[Line]:
-    """Yield checks, each with further facts, and with its cure unless that is in ``advice_shown``.
+    """Yield checks, each with further facts, and with its cure unless that is in ``cures_shown``.
 
     ``is_full`` adds its rule, and where it is documented, to each that does not hold.
     """
-    for check in sentences.advised_once(checks, advice_shown):
+    for check in sentences.advised_once(checks, cures_shown):
         status = check.status.upper() if check.status in RED else check.status
         message = f"{status:<5} {check.name}: {sentences.with_source(check)}"
         rule = _rule(check) if is_full else ()
-        first, *details = finding(message, facts, *rule, cure=check.advice)
+        first, *details = finding(message, facts, *rule, cure=check.cure)
         for row in first:
             yield Line(row, _colour(check))
         for rows in details:
@@ -174,9 +174,9 @@ def _warnings(checks: Sequence[Check]) -> Iterator[Line]:
         # A check of a hook is the project's own rule, which it wants to see.
         entry = described(check.name)
         if entry is None or entry.questions_result:
-            doubts.append(replace(check, advice=None))
+            doubts.append(replace(check, cure=None))
         else:
-            others.append(replace(check, advice=None))
+            others.append(replace(check, cure=None))
 
     yield from _checks([*doubts, *others[:_WARNINGS_SHOWN]], set())
     if len(others) > _WARNINGS_SHOWN:

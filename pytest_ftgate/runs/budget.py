@@ -105,10 +105,10 @@ class Budget:
             f"{self.name}: {show_usd(taken_usd)} is spent, "
             f"the next call is estimated at {show_usd(next_usd)}"
         )
-        advice = "raise it and run again: stored answers are reused"
+        cure = "raise it and run again: stored answers are reused"
         if account.most_output is None:
-            advice += "; or limit the answers, for example params: {max_tokens: 100}"
-        raise ModelError(problem, fatal=True, cure=advice)
+            cure += "; or limit the answers, for example params: {max_tokens: 100}"
+        raise ModelError(problem, fatal=True, cure=cure)
 
     @property
     def _in_flight_usd(self) -> float:

@@ -40,11 +40,11 @@ SIDES = {"a": 1.0, "tie": 0.5, "b": 0.0}
 """The score of the first of two answers, by the side that is preferred."""
 
 _SHOWN = 40  # characters of the name of an example
-_ADVICE = (
+_CURE = (
     "Make the rubric so specific that two people would agree, or use another judge. If people "
     "disagree with each other, no judge can agree with them."
 )
-_UNREAD_ADVICE = (
+_UNREAD_CURE = (
     "The judge must reply with {} and nothing else. Use another judge, or, if the endpoint "
     "supports it, params: {{response_format: {{type: json_object}}}}. Unreadable replies are "
     "stored too: --ftgate-cache=refresh asks again."
@@ -333,7 +333,7 @@ class _Questioning:
         if missing and run.failure is not None:
             counted = f"{len(missing):,} of {plural(n, 'answer')} missing"
             message = f"{run.failure.cause}; {counted} (first about {self._shown(missing[0])})"
-            yield self._error(message, n - len(missing), n, run.failure.advice)
+            yield self._error(message, n - len(missing), n, run.failure.next_step)
         if unread:
             id_, reply = unread[0]
             finish = ""
@@ -343,18 +343,18 @@ class _Questioning:
             counted = f"cannot read {len(unread):,} of {plural(n, 'reply', 'replies')}"
             metric = self.judge.metric
             right = '{"better": "A"}' if metric.pairwise else f'{{"score": {metric.high:g}}}'
-            advice = _UNREAD_ADVICE.format(right)
+            cure = _UNREAD_CURE.format(right)
             yield self._error(
                 f"{counted}; the first, about {self._shown(id_)}{finish}: {quoted}",
                 n - len(unread) - len(missing),
                 n,
-                advice,
+                cure,
             )
 
     def _shown(self, id_: str) -> str:
         return printable(self.about[id_], _SHOWN)
 
-    def _error(self, message: str, observed: int, required: int, advice: str | None) -> Check:
+    def _error(self, message: str, observed: int, required: int, cure: str | None) -> Check:
         metric = self.judge.metric
         return Check(
             "models",
@@ -363,7 +363,7 @@ class _Questioning:
             observed,
             required,
             metric.source,
-            advice,
+            cure,
         )
 
 
@@ -415,7 +415,7 @@ def _calibration_check(judge: Judge, agreement: float | None) -> Check:
     numbers = agreement, required, metric.source
     if agreement is not None and agreement >= round(required, 12):
         return Check("models", "pass", message, *numbers)
-    return Check("models", "error", message, *numbers, _ADVICE)
+    return Check("models", "error", message, *numbers, _CURE)
 
 
 _Answers: TypeAlias = Mapping[str, Sequence[tuple[str | None, ...]]]

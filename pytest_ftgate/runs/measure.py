@@ -369,10 +369,10 @@ def flips(baseline: Measured, candidate: Measured, metric: str) -> dict[str, Any
         return tuple(flip(row, baseline.run, candidate.run, scored) for row in rows)
 
     return {
-        "wins": int((change > 0).sum()),
-        "losses": int((change < 0).sum()),
+        "fixed": int((change > 0).sum()),
+        "broken": int((change < 0).sum()),
         "n_wrong": len(wrong),
-        "broken": shown(broken),
+        "broken_examples": shown(broken),
         "wrong": shown(wrong[:FLIPS_KEPT]),
     }
 

@@ -29,9 +29,9 @@ class Comparison:
     method: str | None = None
     n: int | None = None
     # examples that the candidate answers better
-    wins: int | None = None
+    fixed: int | None = None
     # examples that the candidate answers worse
-    losses: int | None = None
+    broken: int | None = None
     # the basis of the bounds, such as the number of groups; for a slice why it was not judged
     note: str | None = None
     # The number of examples that would show the required evidence with 80 % power if the true gain

@@ -110,7 +110,7 @@ def block_lines(result: pytest.RunResult) -> list[str]:
 
 
 MAIN_FACTS = ("verdict", "passed", "metric", "margin", "evidence", "confidence", "gain", "lower_bound", "upper_bound",
-              "margin_proven", "method", "n", "wins", "losses", "max_drop", "location")  # fmt: skip
+              "margin_proven", "method", "n", "fixed", "broken", "max_drop", "location")  # fmt: skip
 
 
 def check_properties(path: Path, report: dict[str, Any]) -> None:

@@ -242,8 +242,7 @@ def said(gate: dict[str, Any]) -> str:
     assert (gate["verdict"], gate["models_called"]) == ("error", False)
     checks = [check for check in gate["checks"] if check["status"] == "error"]
     text = "".join(
-        f": {check['message']}" + f" | {check['advice']}" * bool(check["advice"])
-        for check in checks
+        f": {check['message']}" + f" | {check['cure']}" * bool(check["cure"]) for check in checks
     )
     assert "sk-1" not in text
     return text

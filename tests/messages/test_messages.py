@@ -26,7 +26,7 @@ def told(gate: dict[str, Any], seen_lines: set[str]) -> list[str]:
     lines = []
     for check in gate["checks"]:
         printed = [f"{check['status']} {check['name']}: {check['message']}"]
-        printed += [f"  cure: {check['advice']}"] if check["advice"] else []
+        printed += [f"  cure: {check['cure']}"] if check["cure"] else []
         lines += printed if printed[0] not in seen_lines else []
         seen_lines.add(printed[0])
     return lines

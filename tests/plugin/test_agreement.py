@@ -97,8 +97,8 @@ def test_those_that_were_right_are_shown_first(shipped: Project) -> None:
 def test_too_few_examples_are_told_before_any_call(shipped: Project) -> None:
     shipped.test_set(148)
     finding = stopped(shipped.judge(), "inconclusive")
-    assert (finding["name"], finding["required"]) == ("min_wins", 0.98)
-    assert "149" in finding["advice"]
+    assert (finding["name"], finding["required"]) == ("min_fixed", 0.98)
+    assert "149" in finding["cure"]
 
 
 @pytest.mark.parametrize(("metric", "expected", "old", "new"), [
@@ -228,7 +228,7 @@ def test_groups_count_once(shipped: Project, n_groups: int, verdict: str) -> Non
     gate = shipped.judge()
     assert gate["verdict"] == verdict
     if verdict != "pass":
-        assert check(gate, "min_wins")["observed"] == pytest.approx(0.05 ** (1 / 40), abs=1e-4)
+        assert check(gate, "min_fixed")["observed"] == pytest.approx(0.05 ** (1 / 40), abs=1e-4)
 
 
 def test_the_repeat_that_differs_is_shown(shipped: Project) -> None:

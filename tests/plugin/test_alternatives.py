@@ -85,7 +85,7 @@ def test_beating_the_prompt_is_not_enough(http: EndpointProject) -> None:
     assert check(gate, "headroom")["observed"] == pytest.approx(2 / 60)
     mentions(finding, "retrieval -3.3", "few_shot +18.3", "prompt +26.7", "5")
     assert check(gate, "alternatives")["observed"] >= 1
-    assert "Keep the prompt" in str(check(gate, "alternatives")["advice"])
+    assert "Keep the prompt" in str(check(gate, "alternatives")["cure"])
 
 
 # Between the prompt's 40 and the candidate's 56 of 60 lie 16; 80 % of them are 12.8.

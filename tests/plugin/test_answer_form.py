@@ -458,7 +458,7 @@ def test_labels_that_no_row_expects_can_be_answers(project: Project) -> None:
 def test_malformed_answers_that_do_not_decide_are_a_note(project: Project) -> None:
     answers(project, "base.jsonl", lambda i: "none" if i < 3 else label(i) if i < 40 else wrong(i))
     (finding,) = malformed(passed(project.judge()))
-    assert (finding["status"], finding["observed"], finding["advice"]) == (
+    assert (finding["status"], finding["observed"], finding["cure"]) == (
         "note",
         pytest.approx(17 / 60),
         None,

@@ -147,7 +147,7 @@ def test_the_baseline_is_kept_where_the_attempts_are_spent(
     project: Project, most: int, is_last: bool
 ) -> None:
     finding = check(ends(attempt(project, 1, max_attempts=most), "fail"), "margin")
-    assert ("Keep the baseline" in str(finding["advice"])) is is_last
+    assert ("Keep the baseline" in str(finding["cure"])) is is_last
 
 
 def test_a_candidate_beyond_the_budget_is_not_asked(http: EndpointProject) -> None:
@@ -366,7 +366,7 @@ def test_only_a_tenth_is_shown_and_it_never_counts(
     for i in range(1, number):
         attempt(project, i)
     gate, tenth = attempt(project, number, metric=metric), shown(project)
-    named = {example["id"] for key in ("broken", "wrong") for example in gate[key]}
+    named = {example["id"] for key in ("broken_examples", "wrong") for example in gate[key]}
     assert named
     assert named <= tenth
     assert 10 < len(tenth) < 32
@@ -476,7 +476,7 @@ def test_slices_keep_the_confidence_of_the_gate(project: Project) -> None:
             slice_result for slice_result in gate["slices"] if slice_result["value"] == "de"
         )
         verdicts.append(
-            (slice_result["losses"], slice_result["confidence"], slice_result["verdict"])
+            (slice_result["broken"], slice_result["confidence"], slice_result["verdict"])
         )
     assert verdicts == [(5, 0.975, "fail")] * 2
 

@@ -318,7 +318,7 @@ def test_leaked_rows_of_python_data_are_named_as_python_counts(project: Project)
         "test_set[59] ~ training_set[201]",
         "leaked_near: warn",
     )
-    assert leaked["advice"] not in near["advice"]
+    assert leaked["cure"] not in near["cure"]
 
 
 @pytest.mark.parametrize(
@@ -368,7 +368,7 @@ def test_where_the_data_fail_recorded_answers_still_show_the_gain(
     project.test_set(60, input=lambda i: f"customer question {i}" if i else LEAK)
     project.training_set(200, rows)
     gate = project.judge(stored=True, **keys)
-    assert (stopped(gate, "fail")["name"], gate["gain"], gate["wins"]) == (name, 16 / 60, 18)
+    assert (stopped(gate, "fail")["name"], gate["gain"], gate["fixed"]) == (name, 16 / 60, 18)
     assert [check["name"] for check in gate["checks"] if check["status"] == "fail"] == [name]
     mentions(check(gate, name), fix)
     lines = block(gate)
@@ -524,7 +524,7 @@ def test_copies_within_the_test_set_count_as_one_group(project: Project) -> None
     project.test_set(
         60, input=asked, expected=lambda i: label(i // 4), group=lambda i: f"customer {i // 12}"
     )
-    assert check(project.judge(), "min_wins")["observed"] == 5
+    assert check(project.judge(), "min_fixed")["observed"] == 5
     assert (
         statuses(project.judge(checks={"test_near_duplicates": "ignore"}))["test_near_duplicates"]
         == "note"

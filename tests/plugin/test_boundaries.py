@@ -165,7 +165,7 @@ def numbers_count_from_a_quarter_on(project: Project, beyond: int) -> Any:
 @boundary(None, "inconclusive")
 def fifteen_groups(project: Project, beyond: int) -> Any:
     project.test_set(N, group=lambda i: f"g{i % (15 - beyond)}")
-    return status(project, "min_wins")
+    return status(project, "min_fixed")
 
 
 @boundary(("pass", 0), ("inconclusive", 13))
@@ -209,14 +209,14 @@ def a_guard_whose_baseline_has_nothing_to_lose(project: Project, beyond: int) ->
 def examples_that_max_drop_needs(project: Project, beyond: int) -> Any:
     project.test_set(59 - beyond)
     keys = {"margin": ..., "max_drop": 0.05, "faster_by": 2, "min_test_examples": 1}
-    return statuses(priced(project, **keys))["min_wins"]
+    return statuses(priced(project, **keys))["min_fixed"]
 
 
 @boundary("15", "16")
-def no_fewer_than_fifteen_groups_are_advised(project: Project, beyond: int) -> Any:
+def no_fewer_than_fifteen_groups_are_asked_for(project: Project, beyond: int) -> Any:
     comparison = Comparison(n=100, n_groups=10, examples_needed=140 + 20 * beyond)
-    advice = gain.examples_advice(comparison, "is better")
-    return re.findall(r"\d+", advice)[1]
+    cure = gain.examples_cure(comparison, "is better")
+    return re.findall(r"\d+", cure)[1]
 
 
 @boundary("error", None)
@@ -271,7 +271,7 @@ def a_threshold_below_every_value(project: Project, beyond: int) -> Any:
 @boundary(True, False)
 def a_share_that_was_written_in_percent(project: Project, beyond: int) -> Any:
     gate = project.judge(thresholds={"accuracy": {"min": 100 + beyond}})
-    return "1?" in f"{gate['checks'][0]['advice']}"
+    return "1?" in f"{gate['checks'][0]['cure']}"
 
 
 @boundary("error", "fail")
@@ -512,7 +512,7 @@ def examples_that_close_four_fifths_of_the_gap(project: Project, beyond: int) ->
 
 def known(wins: int, recalled: int) -> int:
     diagnosis = SimpleNamespace(recalled=recalled)
-    comparisons = {"baseline": SimpleNamespace(wins=wins)}
+    comparisons = {"baseline": SimpleNamespace(fixed=wins)}
     gate: Any = SimpleNamespace(
         facts={"diagnosis": diagnosis}, comparisons=comparisons, best="baseline"
     )
@@ -564,9 +564,10 @@ def room_for_the_margin(project: Project, beyond: int) -> Any:
 
 def foreseen(gain: float, broken: float, *, pairwise: bool) -> bool:
     """Return whether chances are known of a gain."""
+    rows = [{"input": f"{i}", "expected": "x"} for i in range(N)]
     gate: Any = SimpleNamespace(
         deciding=SimpleNamespace(pairwise=pairwise, kind="right_wrong"),
-        test=examples_from([{"input": f"{i}", "expected": "x"} for i in range(N)], origin="rows"),
+        gain_set=examples_from(rows, origin="rows"),
         groups=[None] * N,
         config=SimpleNamespace(
             repeats=1, confidence=0.95, standard_of=lambda _: SimpleNamespace(gain=0.05)
@@ -590,7 +591,7 @@ def no_more_than_all_pairs_are_won(project: Project, beyond: int) -> Any:
 def an_example_that_did_not_change_is_not_broken(project: Project, beyond: int) -> Any:
     guard_set(project, N)
     gate = guarded(project, broken=range(beyond), max_drop=0.1)
-    return len(gate["guards"][0]["broken"])
+    return len(gate["guards"][0]["broken_examples"])
 
 
 @boundary("pass", "fail")

@@ -109,7 +109,7 @@ def test_a_disk_that_fills_up_while_models_answer(
     stored.file("conftest.py", FULL.format(size=500_000))
     finding = stopped(stored.gate(apart=True), called=True)
     mentions(finding, STORE, "disk", "quota")
-    assert "elete" not in finding["advice"]
+    assert "elete" not in finding["cure"]
     first = asked(stored)
     assert 0 < len(first) <= 60
     (stored.path / "conftest.py").unlink()

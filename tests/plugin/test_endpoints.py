@@ -33,7 +33,7 @@ def test_refusals_and_answers_that_are_cut_off_are_wrong_and_counted(http: Endpo
     )
     http.gate_test()
     gate = http.whole("-v")
-    answers = {row["id"]: row["candidate"] for row in gate["broken"]}
+    answers = {row["id"]: row["candidate"] for row in gate["broken_examples"]}
     assert (answers["t12"], answers["t13"]) == (f"(filtered) {label(12)}", f"(cut off) {label(13)}")
     kinds = gate["diagnosis"]["candidate"]
     assert [kinds[kind] for kind in ("refusal", "cut_off", "empty")] == [3, 1, 1]
@@ -96,7 +96,7 @@ def test_the_result_is_that_of_a_good_day(patient: EndpointProject, seed: int) -
 
     http.gate_test(thresholds={"error_rate": {"max": 0}})
     good = http.gate()
-    assert (good["verdict"], good["wins"], good["losses"], http.asked) == (
+    assert (good["verdict"], good["fixed"], good["broken"], http.asked) == (
         "pass",
         18,
         2,

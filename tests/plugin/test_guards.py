@@ -80,7 +80,7 @@ def test_a_guard_holds_against_every_baseline(project: Project) -> None:
         "inconclusive",
         "a",
     )
-    assert (guard["baseline"], guard["candidate"], guard["wins"], guard["losses"]) == (
+    assert (guard["baseline"], guard["candidate"], guard["fixed"], guard["broken"]) == (
         0.75,
         0.76,
         15,
@@ -171,7 +171,7 @@ def test_of_many_slices_one_unlucky_one_is_no_alarm(
     """Five losses of 40 count where there is one slice; among twenty, one such is to be expected (Bonferroni)."""
     n, keys = 40 * n_slices, {"min_test_examples": 40, "evidence": "observed"}
     first = sliced(project, n, range(40, n), range(5), lambda i: f"l{i // 40}", **keys)["slices"][0]
-    assert (first["n"], first["wins"], first["losses"], first["verdict"]) == (40, 0, 5, observed)
+    assert (first["n"], first["fixed"], first["broken"], first["verdict"]) == (40, 0, 5, observed)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_a_slice_has_no_minimum_of_examples(
     langs = (["de"] * size + ["en"] * (200 - size)).__getitem__
     gate = sliced(project, 200, range(120, 200), range(lost), langs)
     de = by_value(gate)["de"]
-    assert (de["n"], de["losses"], de["verdict"]) == (size, verdict and lost, verdict)
+    assert (de["n"], de["broken"], de["verdict"]) == (size, verdict and lost, verdict)
     assert gate["verdict"] == ("fail" if verdict == "fail" else "pass")
     assert by_value(gate)["en"]["confidence"] == pytest.approx(confidence)
 
@@ -241,7 +241,7 @@ def test_a_slice_holds_against_every_baseline(project: Project) -> None:
     baselines = {"a": "recorded:a.jsonl", "b": "recorded:base.jsonl"}
     gate = project.judge(baseline=..., baselines=baselines, slices=["lang"])
     de = by_value(gate)["de"]
-    assert (gate["verdict"], de["verdict"], de["against"], de["losses"]) == (
+    assert (gate["verdict"], de["verdict"], de["against"], de["broken"]) == (
         "fail",
         "fail",
         "a",

@@ -66,7 +66,7 @@ def test_answers_of_a_callable_with_half_characters_can_be_read_again(project: P
     project.gate_test(candidate={"provider": "python", "target": "own:odd", "revision": "1"})
     first = harmless(project)
     assert first["candidate"]["value"] == pytest.approx(56 / 60)
-    assert {flip["candidate"][:6] for flip in first["broken"]} == {
+    assert {flip["candidate"][:6] for flip in first["broken_examples"]} == {
         "half \ufffd",
         "::erro",
         "\U0001f600",
@@ -77,7 +77,7 @@ def test_answers_of_a_callable_with_half_characters_can_be_read_again(project: P
     shutil.rmtree(project.path / ".ftgate")
     gate = project.whole()  # nothing is lost, and no model is asked
     assert gate["candidate"]["n_stored"] == 60
-    assert (gate["broken"], gate["gain"]) == (first["broken"], first["gain"])
+    assert (gate["broken_examples"], gate["gain"]) == (first["broken_examples"], first["gain"])
 
 
 REPLIES = [
@@ -110,7 +110,7 @@ def test_answers_and_errors_of_an_endpoint(http: EndpointProject) -> None:
     tests = (f"{mark}\ndef test_{number}(): pass\n" for number, mark in enumerate(marks))
     http.file("test_gate.py", "import pytest\n" + "".join(tests))
     first, *others = all_harmless(http)
-    assert (first["verdict"], first["broken"][-1]["id"], len(others)) == (
+    assert (first["verdict"], first["broken_examples"][-1]["id"], len(others)) == (
         "pass",
         "t5",
         len(REPLIES) - 1,

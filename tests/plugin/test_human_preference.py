@@ -117,7 +117,7 @@ def test_the_gain_must_be_significant_with_raters_as_the_observations(
     """Who likes the style of one model votes for it again and again, however many pairs there are."""
     gate = ends(by_rows(judged, *design(raters, likes)), verdict)
     mentions(check(gate, "evidence"), f"{raters} rater", f"p = {p_value}")
-    assert ("column rater" in (check(gate, "evidence")["advice"] or "")) is (raters < 5)
+    assert ("column rater" in (check(gate, "evidence")["cure"] or "")) is (raters < 5)
     warnings = checks(gate, "few_raters")
     assert [warning["status"] for warning in warnings] == ["warning"] * (raters < 15)
     for warning in warnings:

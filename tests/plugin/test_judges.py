@@ -139,7 +139,7 @@ def test_a_preference_in_one_order_alone_is_a_tie(judged: PythonJudged, judge: s
     shy = "def shy(messages):\n    return honest(messages).replace('\"B\"', '\"tie\"')\n"
     judged.file("judges.py", f"{HONEST}\n\n{shy}")
     gate = ends(judged.by(f"python:judges:{judge}", name="preference"), "fail")
-    assert (gate["gain"], gate["wins"], gate["losses"]) == (0, 0, 0)
+    assert (gate["gain"], gate["fixed"], gate["broken"]) == (0, 0, 0)
 
 
 def test_a_callable_in_a_mark_is_a_judge(judged: PythonJudged) -> None:
@@ -189,7 +189,7 @@ def test_a_champion_that_always_says_the_same_is_weak_too(judged: PythonJudged) 
 def test_a_missing_answer_is_not_judged_and_loses(judged: PythonJudged) -> None:
     judged.predictions("ft.jsonl", 60, output=lambda i: judged.answer_of("ft", i) if i else "  ")
     gate = judged.by(name="preference")
-    assert (gate["wins"], gate["losses"]) == (40, 10)
+    assert (gate["fixed"], gate["broken"]) == (40, 10)
     assert judged.by()["candidate"]["value"] == pytest.approx((50 * 5 + 9 * 2 + 1) / 60)
 
 

@@ -259,7 +259,7 @@ def test_what_no_call_survives_ends_the_run_and_is_not_to_be_repeated(
         f"{N} of {N}",
         *fragments,
     )
-    assert "Run again" not in (finding["advice"] or "Run again")
+    assert "Run again" not in (finding["cure"] or "Run again")
     assert asked(http, "ft") in calls
     assert statuses(gate)["baseline_answers"] == "note" or calls is not FEW
 

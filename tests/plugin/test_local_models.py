@@ -94,7 +94,7 @@ def test_what_a_function_gets_wrong(
     called = "answers" in "".join(fragments)
     finding = stopped(gate, called=called)
     mentions(finding, *fragments)
-    assert (finding["advice"] is not None or not called, "Run again" in str(finding["advice"])) == (
+    assert (finding["cure"] is not None or not called, "Run again" in str(finding["cure"])) == (
         True,
         False,
     )

@@ -131,25 +131,25 @@ def test_a_session_has_one_gate_file(green: Project) -> None:
     green.file("b/test_b.py", (green.path / "test_gate.py").read_text())
     foreign, own = green.report()["gates"]
     assert (own["verdict"], own["margin"]) == ("pass", 0.05)
-    assert (foreign["verdict"], foreign["checks"][0]["advice"][:16]) == (
+    assert (foreign["verdict"], foreign["checks"][0]["cure"][:16]) == (
         "error",
         "Add b/pytest.ini",
     )
     assert "b/ftgate.yaml is nearer to this test" in foreign["checks"][0]["message"]
     green.file("b/pytest.ini", "[pytest]\n")
-    assert green.report()["gates"][0]["checks"][0]["advice"] == "Run pytest in b."
+    assert green.report()["gates"][0]["checks"][0]["cure"] == "Run pytest in b."
     (green.path / "ftgate.yaml").unlink()
     check = green.report()["gates"][1]["checks"][0]
     assert "searched for ftgate.yaml in the folder of pytest.ini" in check["message"]
-    assert "Found b/ftgate.yaml" in check["advice"]
-    assert "ftgate_config = b/ftgate.yaml" in check["advice"]
+    assert "Found b/ftgate.yaml" in check["cure"]
+    assert "ftgate_config = b/ftgate.yaml" in check["cure"]
     green.file("ftgate.yaml", text)
     green.file("b/pytest.ini", "[pytest]\nftgate_required = another\n")
     assert [gate["name"] for gate in green.report("b")["unjudged"]] == ["another"]
     green.file("b/pytest.ini", "[pytest]\nftgate_config = lost.yaml\n")
     green.file("lost.yaml", text)
     (gate,) = green.report("b")["gates"]
-    assert "Found" in gate["checks"][0]["advice"]
+    assert "Found" in gate["checks"][0]["cure"]
 
 
 def test_a_test_of_a_project_beside_it_is_not_judged_by_this_gate_file(green: Project) -> None:

@@ -65,7 +65,7 @@ def test_what_is_foreseen_is_what_decides_in_the_end(
     for n, verdict in ((needed, "pass"), (needed - 1, "inconclusive")):
         project.test_set(n)
         gate = project.judge(max_drop=max_drop, confidence=confidence, min_test_examples=1)
-        finding = check(ends(gate, verdict), "min_wins")
+        finding = check(ends(gate, verdict), "min_fixed")
         assert (gate["models_called"], finding["observed"], finding["required"]) == (
             n == needed,
             n,
@@ -217,10 +217,10 @@ def test_equal_answers_are_what_max_drop_asks_for(project: Project, shared: int)
 def test_macro_f1_and_groups_are_matched(project: Project) -> None:
     gate = passed(project.judge(metric="f1_macro", max_drop=0.05))
     # how many examples do is not foreseen for a metric of the whole set
-    assert "min_wins" not in statuses(gate)
+    assert "min_fixed" not in statuses(gate)
     project.test_set(N, group=lambda i: f"g{i // 2}")
     gate = passed(project.judge(max_drop=0.05))
-    assert (gate["note"], "min_wins" in statuses(gate)) == ("150 groups", False)
+    assert (gate["note"], "min_fixed" in statuses(gate)) == ("150 groups", False)
     project.test_set(N)
     for name in ("base.jsonl", "ft.jsonl"):
         answers(project, name)  # where no answer differs
@@ -306,7 +306,7 @@ def test_green_means_train_now(project: Project) -> None:
     assert gate["candidate"]["value"] is None
     assert not {"headroom", "power"} & statuses(gate).keys()
     finding = stopped(matched(project, 50), "inconclusive")
-    assert (finding["name"], finding["observed"], finding["required"]) == ("min_wins", 50, 59)
+    assert (finding["name"], finding["observed"], finding["required"]) == ("min_fixed", 50, 59)
     assert stopped(matched(project, 240, baseline="recorded:base.jsonl"))["name"] == "cheaper_by"
     # which leaves nothing to save
     free = recorded("base.jsonl", price={"input_per_1m": 0, "output_per_1m": 0})
@@ -348,7 +348,7 @@ def test_what_even_a_free_candidate_could_not_save(
     assert observed is None or finding["observed"] == pytest.approx(observed)
     assert statuses(gate).get("headroom") == ("pass" if standard else None)
     mentions(finding, f"{required:g}")
-    assert (finding["advice"] is not None) is (verdict == "fail")
+    assert (finding["cure"] is not None) is (verdict == "fail")
 
 
 def test_money_that_cannot_be_judged_is_an_error(project: Project) -> None:

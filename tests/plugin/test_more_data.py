@@ -83,7 +83,7 @@ def test_the_cure_says_what_was_brought_what_is_missing_and_what_another_doublin
     # 600 dollars for at most 20 points
     parts = ("+20.0 points", "7.0 points", "200 rows", "$600", "$30.00 a point")
     mentions(check(gate, "margin"), *parts)
-    assert "half of" not in check(gate, "margin")["advice"]
+    assert "half of" not in check(gate, "margin")["cure"]
 
 
 def test_keep_the_baseline_is_said_only_where_the_margin_is_out_of_reach(project: Project) -> None:
@@ -93,7 +93,7 @@ def test_keep_the_baseline_is_said_only_where_the_margin_is_out_of_reach(project
     for margin, is_said in ((0.03, False), (0.1, True)):
         gate = project.judge(margin=margin)
         assert gate["more_data"]["answer"] == "no"
-        assert ("eep the baseline" in check(gate, "margin")["advice"]) == is_said
+        assert ("eep the baseline" in check(gate, "margin")["cure"]) == is_said
 
 
 def test_a_drop_must_be_made_up(project: Project) -> None:

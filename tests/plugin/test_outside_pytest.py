@@ -63,7 +63,7 @@ def test_keys_replace_those_of_the_file(
     result = judge(*arguments, **keys)
     assert result.verdict == verdict
     assert named is None or any(
-        named in f"{check.name} {check.message} {check.advice}" for check in result.checks
+        named in f"{check.name} {check.message} {check.cure}" for check in result.checks
     )
 
 

@@ -353,7 +353,7 @@ def test_of_the_plans_of_two_workers_one_that_failed_counts(project: Project) ->
         session = GateSession(project.pytester.parseconfig())
         for one in failed:
             plans = {"test_gate.py::test_gate": ([Line("ftgate one: PLAN")], one)}
-            report = WorkerReport([], Seen(), [], plans)
+            report = WorkerReport([], Seen(), [], plans, {})
             session.hear_worker(json.dumps(asdict(report)))
         assert session.held(0) == pytest.ExitCode.TESTS_FAILED
 

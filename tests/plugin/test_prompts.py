@@ -278,7 +278,7 @@ def test_a_candidate_that_is_asked_as_in_training(
 def test_the_mismatch_is_the_cure_of_a_red_gate(http: EndpointProject) -> None:
     _train(http, system=SYSTEM)
     gate = ends(http.judge(margin=0.9, checks={"near_duplicates": "warn"}), "fail")
-    assert "the system of the training rows" in str(check(gate, "margin")["advice"])
+    assert "the system of the training rows" in str(check(gate, "margin")["cure"])
 
 
 def test_the_gate_decides_what_a_mismatch_means(http: EndpointProject) -> None:

@@ -91,7 +91,7 @@ def test_a_baseline_must_leave_room_for_the_margin(
         "marker",
     )
     assert finding["required"] == keys.get("margin", 0.05)
-    assert ("cheaper_by" in str(finding["advice"])) is (status == "fail")
+    assert ("cheaper_by" in str(finding["cure"])) is (status == "fail")
     if room == 2 / 60:
         mentions(finding, "96.7 %", "3.3 points", "5 points")
         ready.predictions("plain.jsonl", 60, wrong_at=range(40, 60))
@@ -111,7 +111,7 @@ def test_a_baseline_must_leave_room_for_the_margin(
 
 def test_a_gain_that_the_test_set_would_rather_not_prove_is_inconclusive(ready: Project) -> None:
     power_check = found(ready, "pass", "power")
-    assert (power_check["status"], power_check["observed"] > 0.8, power_check["advice"]) == (
+    assert (power_check["status"], power_check["observed"] > 0.8, power_check["cure"]) == (
         "note",
         True,
         None,
@@ -124,7 +124,7 @@ def test_a_gain_that_the_test_set_would_rather_not_prove_is_inconclusive(ready: 
         True,
         0.5,
     )
-    assert power_check["advice"]
+    assert power_check["cure"]
     ready.test_set(400)
     ready.predictions("base.jsonl", 400, wrong_at=range(270, 400))
     assert found(ready, "pass", "power", **little)["observed"] > 0.5

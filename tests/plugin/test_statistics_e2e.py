@@ -72,7 +72,7 @@ def test_too_few_groups_are_inconclusive_before_any_call(
     project.test_set(60, group=group_of)
     finding = stopped(project.judge(), "inconclusive")
     assert (finding["name"], int(finding["observed"]), finding["required"]) == (
-        "min_wins",
+        "min_fixed",
         effective,
         15,
     )
@@ -89,7 +89,7 @@ def test_too_few_groups_for_a_baseline_whose_drop_must_be_proven(project: Projec
     finding = stopped(
         project.judge(baseline=..., baselines=baselines, evidence="observed"), "inconclusive"
     )
-    assert (finding["name"], finding["observed"], finding["required"]) == ("min_wins", 12, 15)
+    assert (finding["name"], finding["observed"], finding["required"]) == ("min_fixed", 12, 15)
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "f1_macro"])
@@ -178,7 +178,7 @@ def test_a_graded_metric_is_judged_by_its_own_unit(
 
     assert gate["gain"] == pytest.approx(sign * (candidate_value - base_value))
     assert 0 < gate["lower_bound"] < gate["gain"] < gate["upper_bound"]
-    assert ("Gaffke" in gate["method"], gate["wins"], gate["losses"]) == (True, 18, 2)
+    assert ("Gaffke" in gate["method"], gate["fixed"], gate["broken"]) == (True, 18, 2)
     swapped = project.judge(**keys, baseline="recorded:ft.jsonl", candidate="recorded:base.jsonl")
     assert check(ends(swapped, "fail"), "margin")["observed"] == pytest.approx(-gate["gain"])
 

@@ -252,7 +252,7 @@ def test_offline_what_is_not_stored_is_an_error_that_says_so(http: EndpointProje
         "record them again",
         "--ftgate-report=recordings:recordings",
     )
-    assert "Run again" not in finding["advice"]
+    assert "Run again" not in finding["cure"]
     http.judge(stored=True)
     http.forget()
     http.test_set(61)

@@ -77,8 +77,8 @@ GAIN = (
     "lower_bound",
     "upper_bound",
     "n",
-    "wins",
-    "losses",
+    "fixed",
+    "broken",
     "method",
     "margin_proven",
     "verdict",
@@ -139,7 +139,7 @@ def test_scores_and_sizes_are_those_of_the_test_set(project: Project) -> None:
     gate = passed(
         project.judge(metric=["accuracy", "f1_macro"], thresholds={"accuracy": {"min": 0.93}})
     )
-    assert (gate["n"], gate["wins"], gate["losses"]) == (260, 78 - 20, 5)
+    assert (gate["n"], gate["fixed"], gate["broken"]) == (260, 78 - 20, 5)
     assert gate["candidate"]["value"] == 56 / 60
     assert gate["candidate"]["n_expected"] == 60
     assert (gate["test_set"]["examples"], gate["unlabeled"]["inputs"]) == (60, N)
@@ -297,7 +297,7 @@ def test_the_cure_of_an_inconclusive_gain_says_how_many_labels(project: Project)
     project.keys["unlabeled_set"] = ...
     project.predictions("ft.jsonl", 60, wrong_at=(0, 1, 2, *range(44, 60)))
     gate = project.judge(margin=0.01)
-    cure = check(gate, "evidence")["advice"]
+    cure = check(gate, "evidence")["cure"]
     needed = re.search(r"As unlabeled_set, ([\d,]+) inputs need only about ([\d,]+) labels", cure)
     assert needed is not None, cure
     inputs, labels = (int(number.replace(",", "")) for number in needed.groups())

@@ -107,7 +107,7 @@ ROWS: dict[str, Row] = {
     "the wrong direction": (nothing, graded(lambda e, a: float(e != a)), "fail", "margin", ()),
     # the comparison is none; more on straw men: test_straw_man.py
     "the two swapped": (nothing, SWAPPED, "fail", "margin", ()),
-    "one document": (with_examples(60, group="one document"), {}, "inconclusive", "min_wins", ("1",)),
+    "one document": (with_examples(60, group="one document"), {}, "inconclusive", "min_fixed", ("1",)),
     **{
         f"{role} as judge": (
             nothing, {"metric": {"name": "rubric", "judge": f"recorded:{path}", "rubric": "?"}, "margin": 1}, "error",

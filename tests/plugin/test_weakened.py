@@ -330,11 +330,11 @@ def test_a_marker_that_loosens_a_required_gate_has_one_cure(repo: Project) -> No
     commit(repo, on_main=True)
     finding = check(repo.gate(), "weakened")
     mentions(finding, "margin: 0.05 -> 0.01", "the marker gives confidence of", "Undo the change")
-    assert "Write confidence into the gate file" in finding["advice"]
+    assert "Write confidence into the gate file" in finding["cure"]
     assert "gives margin" not in finding["message"]
 
     write_files(repo.path, {"test_gate.py": looser.replace(", confidence=0.99", "")})
-    assert "into the gate file" not in check(repo.gate(), "weakened")["advice"]
+    assert "into the gate file" not in check(repo.gate(), "weakened")["cure"]
 
 
 def test_a_marker_that_loosens_its_gate_in_the_file(repo: Project) -> None:

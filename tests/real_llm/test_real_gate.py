@@ -32,7 +32,7 @@ def test_the_trained_model_beats_the_untrained_one(voice: VoiceProject) -> None:
     assert gate["gain"] == pytest.approx(gate["candidate"]["value"] - gate["baseline"]["value"])
     assert 0.2 <= gate["lower_bound"] < gate["gain"] < gate["upper_bound"]
     assert gate["margin_proven"] is True
-    assert gate["wins"] > gate["losses"]
+    assert gate["fixed"] > gate["broken"]
     assert "122 groups" in gate["note"]  # sentences of one template do not count as independent
 
 
@@ -92,7 +92,7 @@ def test_two_names_for_one_server_are_found_out(voice: VoiceProject) -> None:
 
 def facts(gate: dict[str, Any]) -> dict[str, Any]:
     """Return what must not depend on where the answers come from."""
-    same_facts = ("verdict", "gain", "lower_bound", "upper_bound", "wins", "losses")
+    same_facts = ("verdict", "gain", "lower_bound", "upper_bound", "fixed", "broken")
     of_model = ("value", "input_tokens", "output_tokens")
     models = {role: [gate[role][name] for name in of_model] for role in ("baseline", "candidate")}
     return {**{name: gate[name] for name in same_facts}, **models}

@@ -157,12 +157,12 @@ def _repeated_inputs(test: DataSet) -> Iterator[DataError]:
             continue
 
         message = f"the input is the same as in {test.row_name(first)}"
-        advice = "keep the row whose output is right"
+        cure = "keep the row whose output is right"
         if test.expected[row] == test.expected[first]:
-            advice = "keep one of the rows, as python -m pytest_ftgate dedupe does"
-        advice += "; case, width and white space are ignored in this comparison"
+            cure = "keep one of the rows, as python -m pytest_ftgate dedupe does"
+        cure += "; case, width and white space are ignored in this comparison"
         evidence = f"input: {excerpt(text)}"
-        yield DataError(message, where=test.where(row), evidence=evidence, cure=advice)
+        yield DataError(message, where=test.where(row), evidence=evidence, cure=cure)
 
 
 class _Inputs:

@@ -54,11 +54,11 @@ class Endpoint:
             return
         flaw = "does not hold a key" if self.key else "is not set"
         place = f" ({self.source})" if self.source else ""
-        advice = (
+        cure = (
             f"Set it to a key for {self.host}: export {self.key_env}=..., or name another variable "
             "with api_key_env. Stored and recorded answers need no key: --ftgate-offline."
         )
-        raise errors.ModelError(f"{self.key_env} {flaw}{place}", fatal=True, cure=advice)
+        raise errors.ModelError(f"{self.key_env} {flaw}{place}", fatal=True, cure=cure)
 
     def quoted(self, text: str, width: int = 300) -> str:
         """Return the beginning of untrusted text, with ``***`` in place of the key and secrets."""
@@ -89,8 +89,8 @@ def read_body(content: bytes, endpoint: Endpoint) -> Completion:
     except (ValueError, RecursionError):  # it may have been truncated
         message = "the endpoint answered with something that is not JSON"
         text = content.decode(errors="replace") or "an empty answer"
-        advice = "check base_url: an API ends in /v1"
-        raise endpoint.error(message, retryable=True, answer=text, cure=advice) from None
+        cure = "check base_url: an API ends in /v1"
+        raise endpoint.error(message, retryable=True, answer=text, cure=cure) from None
     return read_answer(body, endpoint)
 
 
@@ -111,16 +111,14 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
     message = choice.get("message")
     content = _texts(message.get("content")) if isinstance(message, Mapping) else None
     if content is None:
-        advice = (
-            "check that base_url is an OpenAI-compatible API, and that the model is a chat model"
-        )
+        cure = "check that base_url is an OpenAI-compatible API, and that the model is a chat model"
         if "choices" in data:
-            advice = "look for the reason in the server's log, and lower concurrency if it is busy"
+            cure = "look for the reason in the server's log, and lower concurrency if it is busy"
         problem = "the endpoint's answer is not a chat completion"
         # An overloaded server may give no choice once, but content of another kind stays.
         has_message = isinstance(message, Mapping)
         raise endpoint.error(
-            problem, retryable=not has_message, kind="unreadable", answer=body, cure=advice
+            problem, retryable=not has_message, kind="unreadable", answer=body, cure=cure
         )
     # A router may have asked another model than the gate names.
     _check_served(data.get("model"), endpoint)
@@ -136,11 +134,11 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
         answer = replace(answer, finish_reason=endpoint.quoted(reason, 80))
     if _holds_key(answer, endpoint):
         problem = f"the endpoint repeats the key in {endpoint.key_env} in its answer"
-        advice = (
+        cure = (
             "find out why the server, or a proxy before it, writes the headers of a request into "
             "answers"
         )
-        raise endpoint.error(problem, kind="unreadable", cure=advice)
+        raise endpoint.error(problem, kind="unreadable", cure=cure)
     return answer
 
 
@@ -243,11 +241,11 @@ def _check_served(served: object, endpoint: Endpoint) -> None:
     model = endpoint.quoted(endpoint.model, 120)
     served = endpoint.quoted(served, 120)
     message = f"the answer comes from another model: {model!r} was asked, {served!r} answered"
-    advice = (
+    cure = (
         "find out why the endpoint calls another model (a fallback, a router, an alias); "
         f"if {served!r} is the model that you mean, add served_as: {served!r}"
     )
-    raise endpoint.error(message, kind="unreadable", cure=advice)
+    raise endpoint.error(message, kind="unreadable", cure=cure)
 
 
 def is_same(asked: str, served: str) -> bool:
@@ -277,8 +275,8 @@ def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) ->
         message = "no answer"
         if timeout_s is not None:
             message += f" within {timeout_s:g} s"
-        advice = "raise timeout_s, or lower concurrency"
-        return endpoint.error(message, retryable=True, kind="timeout", cure=advice)
+        cure = "raise timeout_s, or lower concurrency"
+        return endpoint.error(message, retryable=True, kind="timeout", cure=cure)
 
     # A call that was never sent cannot have cost anything.
     is_unconnected = isinstance(root, ConnectionRefusedError | gaierror)
@@ -286,18 +284,18 @@ def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) ->
     message = "the endpoint dropped the connection"
     if is_unconnected:
         message = "cannot connect to the endpoint"
-    advice = "check base_url, and that the server is running"
+    cure = "check base_url, and that the server is running"
     proxy = _proxy(endpoint)
     if proxy is not None:
         message += f" through the proxy of {proxy}"
-        advice = "check that the proxy is running, or name the endpoint's host in NO_PROXY"
+        cure = "check that the proxy is running, or name the endpoint's host in NO_PROXY"
     return endpoint.error(
         message,
         answer=f"{name}: {str(root) or 'the connection was closed'}",
         retryable=True,
         kind="unreachable",
         unpaid=is_unconnected,
-        cure=advice,
+        cure=cure,
     )
 
 
@@ -350,7 +348,7 @@ def read_refusal(
     raise endpoint.error(
         f"HTTP {status}: {refusal.problem}",
         answer=message,
-        cure=refusal.advice,
+        cure=refusal.cure,
         **refusal.facts,
     )
 
@@ -359,7 +357,7 @@ class _Refusal(NamedTuple):
     """What a refusal means, what to do, and the facts of its :class:`ModelError`."""
 
     problem: str
-    advice: str | None
+    cure: str | None
     facts: Mapping[str, Any] = {"unpaid": True, "fatal": True}
 
 
@@ -368,27 +366,27 @@ def _refusal(
 ) -> _Refusal:
     """Return what a response without an answer means: its status and error codes."""
     if codes & _QUOTA_CODES or status == 402:
-        advice = "raise the quota or add credit in the provider's console"
-        return _Refusal("the quota is exhausted", advice)
+        cure = "raise the quota or add credit in the provider's console"
+        return _Refusal("the quota is exhausted", cure)
 
     if status == 401:
-        advice = "name the environment variable that holds the key: api_key_env: NAME"
+        cure = "name the environment variable that holds the key: api_key_env: NAME"
         if endpoint.key_env:
-            advice = f"set {endpoint.key_env} to a key that may use {endpoint.model!r}"
-        return _Refusal("the endpoint needs a valid key", advice)
+            cure = f"set {endpoint.key_env} to a key that may use {endpoint.model!r}"
+        return _Refusal("the endpoint needs a valid key", cure)
 
     if status == 404:
-        advice = (
+        cure = (
             f"at {endpoint.source}: check the model's name, and base_url, which usually ends in /v1"
         )
-        return _Refusal(f"the model {endpoint.model!r} or the path is unknown", advice)
+        return _Refusal(f"the model {endpoint.model!r} or the path is unknown", cure)
 
     # A redirect to another host would take the key and the prompts there.
     if 300 <= status < 400:
         location = endpoint.quoted(headers.get("location", "another URL"))
         problem = f"redirects are not followed, and this one is to {location}"
-        advice = f"at {endpoint.source}: check base_url, and write the URL that answers"
-        return _Refusal(problem, advice)
+        cure = f"at {endpoint.source}: check base_url, and write the URL that answers"
+        return _Refusal(problem, cure)
 
     # After these the same request may succeed.
     if status in _NOT_BEGUN or status in _CUT_SHORT or status >= 500 or status < 400:
@@ -399,15 +397,15 @@ def _refusal(
             "retry_after_s": retry_after_s(headers, clock.wall()),
         }
         if status == 429:
-            advice = "lower concurrency, or set requests_per_minute"
-            return _Refusal("the endpoint limits the rate of calls", advice, facts)
+            cure = "lower concurrency, or set requests_per_minute"
+            return _Refusal("the endpoint limits the rate of calls", cure, facts)
         return _Refusal("the endpoint failed", None, facts)
 
-    advice = (
+    cure = (
         "check params and the prompt, which are sent as written, and that the key may use "
         f"{endpoint.model!r}"
     )
-    return _Refusal("the request was refused", advice, {"unpaid": True, "kind": "refused"})
+    return _Refusal("the request was refused", cure, {"unpaid": True, "kind": "refused"})
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:

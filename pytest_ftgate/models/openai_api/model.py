@@ -248,10 +248,10 @@ def _check_params(spec: ModelSpec, params: Mapping[str, Any]) -> None:
     """Raise :class:`ConfigError` for parameters that the gate sets itself, or that are not JSON."""
     for name in _OURS:
         if name in params and (name, params[name]) != ("n", 1):
-            advice = (
+            cure = (
                 "remove it: the model, its messages and how its answers are read are set by the "
                 "gate"
             )
             where = spec.source.where(f"params.{name}")
-            raise errors.ConfigError(f"params must not hold {name!r}", where=where, cure=advice)
+            raise errors.ConfigError(f"params must not hold {name!r}", where=where, cure=cure)
     guarded(f"writing params of {spec.name}", canonical_json, params)

@@ -14,7 +14,7 @@ from pytest_ftgate.result import Check, GateResult, Threshold, merged_by_name, v
 DECIDED = """
     models margin evidence max_drop cheaper_by faster_by thresholds min_training_examples min_test_examples
     baseline_answers candidate_answers identical_outputs degenerate_candidate guards slices economics agreement
-    max_attempts max_age_days min_wins headroom power weakened unlabeled
+    max_attempts max_age_days min_fixed headroom power weakened unlabeled more_data
     interrupted configuration
 """
 CHANGED = """
@@ -76,10 +76,10 @@ def test_a_check_has_the_kind_of_its_name_and_one_of_a_hook_has_none():
 def test_of_several_checks_of_one_name_the_worst_remains_and_says_what_the_others_found():
     bound = Threshold("margin", 0.05)
     first = Check("margin", "pass", "a", 0.2, 0.05, "f.yaml:1", threshold=bound)
-    second = Check("margin", "fail", "b", 0.01, advice="Do more.")
-    third = Check("margin", "warning", "c", advice="Do.")
+    second = Check("margin", "fail", "b", 0.01, cure="Do more.")
+    third = Check("margin", "warning", "c", cure="Do.")
     (check_object,) = merged_by_name([first, second, third])
-    assert (check_object.status, check_object.message, check_object.advice) == (
+    assert (check_object.status, check_object.message, check_object.cure) == (
         "fail",
         "b; a; c",
         "Do more. Do.",

@@ -95,7 +95,7 @@ def test_a_drop_without_a_bound_is_not_proven():
     )
     check = max_drop_check(gate, "baseline", unbounded)
     assert (check.status, check.observed) == ("inconclusive", None)
-    assert ("no 95 % lower bound" in check.message, "such as accuracy" in check.advice) == (
+    assert ("no 95 % lower bound" in check.message, "such as accuracy" in check.cure) == (
         True,
         True,
     )

@@ -74,7 +74,7 @@ def test_what_does_not_fit_is_an_error_that_says_which(given, words):
     assert result.verdict == "error"
     assert words in result.checks[-1].message
     assert "candidate" in result.checks[-1].message
-    assert result.checks[-1].advice
+    assert result.checks[-1].cure
 
 
 def test_a_series_needs_the_index_of_the_frame():

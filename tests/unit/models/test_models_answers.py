@@ -345,7 +345,7 @@ def test_a_refusal_that_every_call_would_meet_ends_the_run(
     assert cause in error.what
     assert hint in error.cure
     assert (error.fatal, error.retryable, error.unpaid) == (True, False, True)
-    assert "Run again" not in error.advice
+    assert "Run again" not in error.next_step
 
 
 REFUSALS = [error(400, "invalid_value"), error(400, "context_length_exceeded")]

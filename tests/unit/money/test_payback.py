@@ -144,7 +144,7 @@ def test_the_limit():
     (check,) = economics.check(gate(max_break_even_days=check.observed)).checks
     assert check.status == "pass"
     _, check = economics.check(gate(max_break_even_days=160.0, data_cost_usd=None)).checks
-    assert (check.status, check.advice) == (
+    assert (check.status, check.cure) == (
         "warning",
         "Set economics.data_cost_usd, to 0 if it cost nothing.",
     )

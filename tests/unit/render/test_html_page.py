@@ -52,7 +52,7 @@ def full(text="words"):
         text, text, "fail", "accuracy", 0.05, "significant", 0.95,
         baseline=model, baselines={"prompted": model, "few_shot": model}, candidate=model,
         gain=0.1, lower_bound=0.06, upper_bound=0.2, method=text,
-        n=4, wins=1, losses=1, note=text, examples_needed=120,
+        n=4, fixed=1, broken=1, note=text, examples_needed=120,
         training=TrainingResult(text, text, 400, 390, 1, 2, 3, (RowPair(*[text] * 4),)),
         test_set=TestSetResult(text, text, 4),
         checks=(Check("margin", "pass", text), Check("slices", "fail", text, 1, 2, text, text)),
@@ -167,7 +167,7 @@ def test_wrong_answers_of_a_red_gate_are_there():
 def test_the_rows_of_a_red_guard_are_there_and_a_gate_on_the_page_is_not_listed_as_missing():
     flip = Flip("g1", "a question of the guard", "refund", "refund", "invoice")
     guard = PartResult(
-        "safety", "accuracy", 0.03, 0.95, verdict="fail", n=9, losses=1, broken=(flip,)
+        "safety", "accuracy", 0.03, 0.95, verdict="fail", n=9, broken=1, broken_examples=(flip,)
     )
     red = GateResult(
         "intents",

@@ -37,13 +37,13 @@ def gate(**changes):
     counts = {"metrics": {"accuracy": 0.78}, "n_scored": 200, "n_expected": 200}
     gate_made = GateResult(
         name="intents", nodeid="test_gate.py::test_gate", verdict="pass", metric="accuracy", margin=0.05,
-        evidence="significant", confidence=0.95, gain=0.11, lower_bound=0.0592, upper_bound=0.16, n=200, wins=31,
-        losses=9, method="exact", metric_range=(0.0, 1.0), models_called=True,
+        evidence="significant", confidence=0.95, gain=0.11, lower_bound=0.0592, upper_bound=0.16, n=200, fixed=31,
+        broken=9, method="exact", metric_range=(0.0, 1.0), models_called=True,
         baseline=ModelResult("gpt-4.1-mini", value=0.78, **counts),
         baselines={"baseline": ModelResult("gpt-4.1-mini", **counts)},
         candidate=ModelResult("ft:mini", value=0.89, **{**counts, "metrics": {"accuracy": 0.89}}),
         checks=(Check("margin", "pass", "gain +11.0 points, asked for +5 points", source="marker"),),
-        broken=tuple(Flip(f"t{i}", "where is it", "shipping", "shipping", "refund") for i in range(9)),
+        broken_examples=tuple(Flip(f"t{i}", "where is it", "shipping", "shipping", "refund") for i in range(9)),
     )  # fmt: skip
     return replace(gate_made, **changes)
 
@@ -99,7 +99,7 @@ def test_a_small_test_set_says_which_gain_it_can_show(n, wins, losses, evidence)
 
 def test_warnings_that_question_the_result_come_first_and_all_others_but_three_are_counted():
     checks = [
-        Check("near_duplicates", "warning", "x", advice="Do it."),
+        Check("near_duplicates", "warning", "x", cure="Do it."),
         Check("imbalance", "warning", "x"),
     ]
     checks += [Check("too_long", "warning", "x"), Check("empty_outputs", "warning", "x")]
@@ -134,7 +134,14 @@ def test_problems_come_first_and_show_the_rows_that_they_are_about():
 
     guards = tuple(
         PartResult(
-            name, "accuracy", 0.03, 0.95, verdict="fail", n=99, losses=7, broken=(flip(name),)
+            name,
+            "accuracy",
+            0.03,
+            0.95,
+            verdict="fail",
+            n=99,
+            broken=7,
+            broken_examples=(flip(name),),
         )
         for name in ("safety", "general")
     )
@@ -178,7 +185,9 @@ def test_problems_come_first_and_show_the_rows_that_they_are_about():
             False,
         ),
         (
-            Check("min_wins", "inconclusive", "n", 0.9, threshold=Threshold("agreement.min", 0.98)),
+            Check(
+                "min_fixed", "inconclusive", "n", 0.9, threshold=Threshold("agreement.min", 0.98)
+            ),
             False,
         ),
     ],
@@ -229,15 +238,15 @@ def test_of_later_attempts_the_examples_that_may_be_shown_are_not_counted():
 @pytest.mark.parametrize(
     "statuses", [("warning", "warning"), ("fail", "fail"), ("fail", "warning")]
 )
-def test_advice_of_two_checks_is_said_once(statuses):
+def test_a_cure_of_two_checks_is_said_once(statuses):
     twice = (
-        Check(name, statuse, name, advice="Use another judge.")
+        Check(name, statuse, name, cure="Use another judge.")
         for name, statuse in zip("ab", statuses, strict=True)
     )
     checks = (
         Check("margin", "fail", "no gain"),
         *twice,
-        Check("c", "warning", "c", advice="Something else."),
+        Check("c", "warning", "c", cure="Something else."),
     )
     gate_made = gate(checks=checks, verdict="fail")
     for printed in (
@@ -248,11 +257,16 @@ def test_advice_of_two_checks_is_said_once(statuses):
 
 
 def test_a_check_is_broken_between_words_and_coloured_by_its_status():
-    check = Check(
-        "leaked", "fail", "one word after the other " * 8, advice="Do this, and that. " * 6
-    )
+    check = Check("leaked", "fail", "one word after the other " * 8, cure="Do this, and that. " * 6)
     lines = block(
-        gate(checks=(check,), models_called=False, gain=None, verdict="fail", wrong=(), broken=())
+        gate(
+            checks=(check,),
+            models_called=False,
+            gain=None,
+            verdict="fail",
+            wrong=(),
+            broken_examples=(),
+        )
     )
     assert max(len(line.text) for line in lines) <= 80
     assert [line.colour for line in lines[:3]] == ["red"] * 3
@@ -337,7 +351,7 @@ def test_all_slices_are_in_the_details_only_as_the_check_names_the_worst():
 )
 def test_foreign_text_cannot_command_a_terminal_or_a_ci_log(hostile):
     results = {
-        "broken": (Flip(*5 * (hostile,)),),
+        "broken_examples": (Flip(*5 * (hostile,)),),
         "guards": (PartResult(hostile, "accuracy", 0.03, 0.95, gain=-0.02, n=12, verdict="fail"),),
         "slices": (a_slice(hostile, -0.1, "fail"),),
         "diagnosis": Diagnosis({}, {}, labels=(LabelScore(hostile, 1, 0, 0),)),
@@ -389,7 +403,7 @@ def red(**changes):
             "fail",
             "gain +1.0 points, asked for +5 points",
             source="marker",
-            advice="Drop it.",
+            cure="Drop it.",
         ),
         Check("slices", "warning", "lang=fr is worse"),
     )
@@ -414,13 +428,12 @@ def test_what_is_beside_the_gates_stands_at_the_top():
 def everywhere(text):
     """One text in every place that is not ours."""
     checks = tuple(
-        Check(text, status, text, source=text, advice=text)
-        for status in ("fail", "warning", "note")
+        Check(text, status, text, source=text, cure=text) for status in ("fail", "warning", "note")
     )
     model = ModelResult(text, metrics={text: 0.5}, price=text)
     result = red(
         name=text, nodeid=text, location=text, hypothesis=text, metric=text, note=text, baselines={text: model},
-        candidate=model, broken=(Flip(text, text, text, text, text),),
+        candidate=model, broken_examples=(Flip(text, text, text, text, text),),
         guards=(PartResult(text, text, 0.1, 0.95, note=text),),
     )  # fmt: skip
     return [replace(result, checks=checks)], Session([(text, text)], [text], [text])

@@ -376,4 +376,4 @@ def test_what_has_no_cure_has_no_advice():
         "weakened", None, "could not compare with main: git did not answer within 60 s"
     )
     check = finding.check(forbidden=True)
-    assert (check.status, check.advice) == ("fail", None)
+    assert (check.status, check.cure) == ("fail", None)

@@ -37,12 +37,10 @@ def test_each_failed_free_check_prints_its_own_cure_once(
     project.test_set(tests)
     gate = ends(project.judge(goal=goal), "fail")
     assert (gate["models_called"], gate["diagnosis"]) == (False, None)
-    failed = {
-        check["name"]: check["advice"] for check in gate["checks"] if check["status"] == "fail"
-    }
+    failed = {check["name"]: check["cure"] for check in gate["checks"] if check["status"] == "fail"}
     assert names <= set(failed)
     printed = " ".join(line.strip() for line in block(gate))
-    assert all(printed.count(" ".join(advice.split())) == 1 for advice in failed.values())
+    assert all(printed.count(" ".join(cure.split())) == 1 for cure in failed.values())
 
 
 # --- a gain that is too small: the first cause that holds, in their order -----------------------------------
@@ -100,7 +98,7 @@ def test_the_cure_names_the_first_cause_that_the_gate_has_seen(
     project.predictions("base.jsonl", 60, wrong_at=missed)
     project.predictions("ft.jsonl", 60, output=answer)
     gate = ends(project.judge(), "fail")
-    cure = str(check(gate, "margin")["advice"])
+    cure = str(check(gate, "margin")["cure"])
     assert [word for word in words if word not in cure] == [], cure
     # Nobody is told to give up by a gate that has more to say.
     assert "Keep the baseline" not in cure
@@ -119,4 +117,4 @@ def test_one_answer_to_everything_is_explained_by_the_training_rows_or_by_a_call
         )
         gate = ends(project.judge(), "fail")
         mentions(check(gate, "degenerate_candidate"), words)
-        assert check(gate, "margin")["advice"] == check(gate, "degenerate_candidate")["advice"]
+        assert check(gate, "margin")["cure"] == check(gate, "degenerate_candidate")["cure"]

@@ -1,4 +1,4 @@
-"""The causes of a gain that is too small at their limits; real gates with each: tests/plugin/test_advice.py."""
+"""The causes of a gain that is too small at their limits; real gates with each: tests/plugin/test_cures.py."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +13,7 @@ from pytest_ftgate.checks.causes import cure_of_a_loss
 from pytest_ftgate.result import Check, Diagnosis, LabelScore
 
 FIND_OUT = "Nothing in the data"
-MISMATCH = Check("prompt_mismatch", "warning", "m", advice="Ask it so.", explains_loss=True)
+MISMATCH = Check("prompt_mismatch", "warning", "m", cure="Ask it so.", explains_loss=True)
 
 
 def cure(*checks: Check, rows: Any = (), **diagnosis: Any) -> str:
@@ -65,7 +65,7 @@ def test_a_cause_is_named_on_its_condition_and_not_on_a_near_miss(
 
 def test_another_check_may_explain_the_scores() -> None:
     for name in ("identical_outputs", "recording_order", "formatting_gain"):
-        assert cure(Check(name, "fail", "60 of 60", advice="Check the names.")) == ""
+        assert cure(Check(name, "fail", "60 of 60", cure="Check the names.")) == ""
         assert FIND_OUT in cure(Check(name, "pass", ""))
     assert cure(MISMATCH, candidate={"malformed": 20}) == "Ask it so."
 
@@ -79,6 +79,6 @@ def test_a_gain_that_is_knowledge_is_said_of_green_gates_too(
 ) -> None:
     diagnosis = Diagnosis({}, {}, recalled=recalled)
     gate = context(result={"diagnosis": diagnosis})
-    object.__setattr__(gate, "comparisons", {"baseline": SimpleNamespace(wins=fixed)})
+    object.__setattr__(gate, "comparisons", {"baseline": SimpleNamespace(fixed=fixed)})
     checks = check_knowledge(gate)
     assert [(check.name, check.status) for check in checks] == [("knowledge", "warning")] * warns
