@@ -7,10 +7,9 @@ Every other check has a cure of its own.
 from collections.abc import Iterator
 from statistics import median
 
-from pytest_ftgate.checks import constant_baseline, more_data, ready
+from pytest_ftgate.checks import constant_baseline, form, more_data, ready
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.result import RED, Diagnosis, LabelScore
-from pytest_ftgate.runs.mistakes import RIGHT, WRONG
 from pytest_ftgate.text import plural, printable
 
 _FEW = 4
@@ -24,26 +23,62 @@ def cure_of_a_loss(gate: Context, role: str) -> str | None:
 
     None where another red check explains the scores.
     """
-    if any(check.kind in ("form", "models") and check.status in RED for check in gate.checks):
+    if _is_explained(gate):
         return None
 
-    cure = next(filter(None, _cures(gate, role)))
-    attempt = gate.attempt and gate.attempt.facts
-    if attempt and attempt.number >= attempt.most:
-        cure += " Keep the baseline, or label a fresh test set: this was the last attempt."
-    return cure
+    in_answers = next(filter(None, _causes_in_answers(gate, role)), None)
+    # A candidate that is trained again is another attempt.
+    in_training = _last_attempt(gate) or next(filter(None, _causes_in_training(gate, role)))
+    return in_answers or in_training
 
 
-def _cures(gate: Context, role: str) -> Iterator[str | None]:
-    """Yield the cure of each cause in their order; None where the gate has not seen it."""
+def cure_of_a_threshold(gate: Context) -> str | None:
+    """Return the cure of a quality that misses its threshold: that of the first cause.
+
+    None where another red check explains the scores, or the gain has a cure already.
+    """
+    has_cure = not all(gain.reached for gain in gate.comparisons.values())
+    if _is_explained(gate) or has_cure:
+        return None
+
+    causes = (
+        _asked_otherwise(gate),
+        form.cure_of_candidate(gate),
+        constant_baseline.cure_of_candidate(gate),
+        _last_attempt(gate),
+        _scarce_label(gate),
+        _find_out(gate),
+    )
+    return next(filter(None, causes))
+
+
+def _is_explained(gate: Context) -> bool:
+    """Return whether a red check of form or models explains the scores."""
+    return any(check.kind in ("form", "models") and check.status in RED for check in gate.checks)
+
+
+def _causes_in_answers(gate: Context, role: str) -> Iterator[str | None]:
+    """Yield the cure of each cause that no training removes; None where it is not seen."""
     yield _asked_otherwise(gate)
-    yield _malformed(gate)
+    yield form.cure_of_candidate(gate)
     yield constant_baseline.cure_of_candidate(gate)
     if not gate.config.standard_of(role).drops and gate.unlabeled is None:
         yield ready.headroom(gate, role).cure
+
+
+def _causes_in_training(gate: Context, role: str) -> Iterator[str | None]:
+    """Yield the cure of each cause that another training removes; None where it is not seen."""
     yield _scarce_label(gate)
     yield more_data.cure(gate, role)
     yield _find_out(gate)
+
+
+def _last_attempt(gate: Context) -> str | None:
+    """Return what is left where no other candidate may be judged on this test set."""
+    attempt = gate.attempt and gate.attempt.facts
+    if attempt and attempt.number >= attempt.most:
+        return "Keep the baseline, or label a fresh test set: this was the last attempt."
+    return None
 
 
 def _asked_otherwise(gate: Context) -> str | None:
@@ -52,32 +87,6 @@ def _asked_otherwise(gate: Context) -> str | None:
         if check.explains_loss and check.status == "warning":
             return check.cure
     return None
-
-
-def _malformed(gate: Context) -> str | None:
-    """Return the cure where most wrong answers of the candidate are malformed, of any kind."""
-    counts = dict(_diagnosis(gate).candidate or {})
-    counts.pop(RIGHT, None)
-    wrong = sum(counts.values())
-    malformed = wrong - counts.pop(WRONG, 0)
-    if 2 * malformed <= wrong:
-        return None
-
-    metric = gate.deciding
-    cure = f"train the form, {metric.form}"
-    if metric.uses_labels or metric.of_numbers:
-        cure = f"let the metric read them (pattern, json_field), or {cure}"
-    cures = {
-        "cut_off": "they are cut off, so raise its limit of tokens (max_tokens)",
-        "empty": "they are empty, so send it one of these inputs by hand",
-        "missing": "make the failed calls succeed (candidate_answers)",
-        "refusal": "find out what refuses or filters these",
-    }
-    most_frequent = max(counts, key=counts.__getitem__)
-    return (
-        f"{malformed:,} of {plural(wrong, 'wrong answer')} of the candidate are malformed: "
-        f"{cures.get(most_frequent, cure)}."
-    )
 
 
 def _scarce_label(gate: Context) -> str | None:
@@ -103,7 +112,7 @@ def _scarce_label(gate: Context) -> str | None:
     cure = (
         f"{printable(worst.label, 40)!r} has {plural(count, 'training row')} (the median label "
         f"{usual:,.0f}), and the candidate gets {worst.candidate:,} of {worst.answers:,} right. "
-        f"Write about {usual - count:,.0f} more, train again, keep the margin."
+        f"Write about {usual - count:,.0f} more, train again, keep the gate as it is."
     )
     if not count:
         cure += " If the label is misspelt in the test set, correct it."
@@ -117,14 +126,19 @@ def _wrong(score: LabelScore) -> int:
 
 def _find_out(gate: Context) -> str:
     """Return how to find out whether more rows help, where no cause was seen."""
+    cure = "Nothing in the data or the answers explains it. Read the wrong answers "
+    cure += "(--ftgate-report=predictions:answers.csv)."
+    if gate.half is not None:
+        return " ".join(filter(None, (cure, more_data.sentence(gate))))
+
     half = "a random half of the rows"
     if gate.training.path is not None:
         half = f"half of the rows (python -m pytest_ftgate split --half {gate.training.path})"
-    return (
-        "Nothing in the data or the answers explains it. Read the wrong answers (-v shows more). "
-        f"Train once on {half} and give that model as baseline: if the candidate is clearly "
-        "better, more rows help."
-    )
+    comparison = "candidate_half: if it is clearly worse"
+    # Judges are not asked about a half.
+    if gate.deciding.judged or gate.deciding.pairwise:
+        comparison = "baseline: if the candidate is clearly better"
+    return f"{cure} Train once on {half} and give that model as {comparison}, more rows help."
 
 
 def _diagnosis(gate: Context) -> Diagnosis:

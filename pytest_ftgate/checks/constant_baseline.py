@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pytest_ftgate.checks import form
 from pytest_ftgate.checks.audit.wording import outputs_of
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.metrics import Answers, Metric
@@ -228,7 +229,9 @@ class _Model:
 
     def degenerate(self) -> Check:
         """Return the check of a candidate that is no better than a constant answer."""
-        return self._check("degenerate_candidate", "fail", self.cure)
+        # The gain has the same cure, which is then printed once.
+        cure = form.cure_of_candidate(self.gate) or self.cure
+        return self._check("degenerate_candidate", "fail", cure)
 
     @property
     def cure(self) -> str | None:

@@ -9,6 +9,7 @@ champion in whole sentences may know more than its score says.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,9 @@ import numpy as np
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.metrics import Answers, Metric, Scored
 from pytest_ftgate.models import Completion
-from pytest_ftgate.result import Check, Status, opponent
+from pytest_ftgate.result import Check, Diagnosis, Status, opponent
 from pytest_ftgate.runs.measure import score_known, shown_answer
-from pytest_ftgate.runs.mistakes import malformed_answers
+from pytest_ftgate.runs.mistakes import RIGHT, WRONG, malformed_answers
 from pytest_ftgate.statistics.arrays import Bools
 from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import (
@@ -163,6 +164,37 @@ def _is_at_limit(completion: Completion | None) -> bool:
     if completion is None or completion.finish_reason is not None:
         return False
     return completion.finish == "cut_off"
+
+
+def cure_of_candidate(gate: Context) -> str | None:
+    """Return the cure where most wrong answers of the candidate are malformed, of any kind."""
+    diagnosis: Diagnosis = gate.facts.get("diagnosis") or Diagnosis({})
+    counts = dict(diagnosis.candidate or {})
+    counts.pop(RIGHT, None)
+    wrong = sum(counts.values())
+    malformed = wrong - counts.pop(WRONG, 0)
+    if 2 * malformed <= wrong:
+        return None
+
+    metric = gate.deciding
+    cure = f"train the form, {metric.form}"
+    if metric.uses_labels or metric.of_numbers:
+        cure = f"let the metric read them (pattern, json_field), or {cure}"
+    cures = {
+        "cut_off": "they are cut off, so raise its limit of tokens (max_tokens)",
+        "empty": "they are empty, so send it one of these inputs by hand",
+        "missing": "make the failed calls succeed (candidate_answers)",
+        "refusal": "find out what refuses or filters these",
+    }
+    most_frequent = max(counts, key=counts.__getitem__)
+    answers = set(chain(*gate.scored["candidate"].answers))
+    if most_frequent not in cures and len(answers) == 1:
+        return None  # the same text to every example has no output to be read
+
+    return (
+        f"{malformed:,} of {plural(wrong, 'wrong answer')} of the candidate are malformed: "
+        f"{cures.get(most_frequent, cure)}."
+    )
 
 
 def check_free(gate: Context) -> Iterator[Check]:

@@ -142,6 +142,12 @@ def cure(gate: Context, role: str) -> str | None:
     )
 
 
+def sentence(gate: Context) -> str | None:
+    """Return what the last doubling brought; None where it was not judged."""
+    facts: MoreData | None = gate.facts.get("more_data")
+    return None if facts is None else f"The last doubling {_brought(gate, facts)}."
+
+
 def _cure_of_failure(gate: Context) -> str | None:
     """Return why the half was not judged, and what to do; None where it was not to be."""
     for note in gate.checks:

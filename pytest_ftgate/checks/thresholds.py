@@ -5,6 +5,7 @@ from dataclasses import replace
 from math import ceil, inf, log
 
 from pytest_ftgate.checks.answers import complete_checks
+from pytest_ftgate.checks.causes import cure_of_a_threshold
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config.requirements import ThresholdKeys
 from pytest_ftgate.models.price import UNPRICED, price_of
@@ -23,16 +24,12 @@ LATENCIES = ("latency_p50_s", "latency_p95_s")
 _P95 = "latency_p95_s"
 _SHARE = 0.95
 _UNREPORTED = Unknown("", "The model does not report what is needed to measure it.")
-_LOOK = (
-    "Look at the examples that the candidate still gets wrong, and add or correct similar "
-    "training rows."
-)
 _CURES: Mapping[str, str] = {
     **dict.fromkeys(RUN_METRICS, "Use a smaller model, or shorten what it reads and writes."),
     "error_rate": "Find out why the candidate's endpoint fails, then run again.",
     "format": "Train on rows whose outputs follow every rule, or constrain the answers.",
 }
-"""What to do about a threshold that is missed; of other metrics :data:`_LOOK`."""
+"""What to do about a threshold that is missed; of other metrics, see `causes`."""
 
 
 def check_free(gate: Context) -> Iterator[Check]:
@@ -124,7 +121,7 @@ def _check(gate: Context, name: str, model: ModelResult) -> Check:
         cure = None
         if not _is_within(value, limits):
             status = "fail"
-            cure = _CURES.get(name, _LOOK)
+            cure = _CURES.get(name) or cure_of_a_threshold(gate)
             if measured in ends.values():  # they differ, but not when rounded
                 measured = f"{value:.6g}"
 

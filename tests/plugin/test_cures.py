@@ -10,7 +10,9 @@ from gate_project import (
     ends,
     label,
     mentions,
+    read_jsonl,
     statuses,
+    write_jsonl,
     wrong,
 )
 
@@ -46,7 +48,7 @@ def test_each_failed_free_check_prints_its_own_cure_once(
 # --- a gain that is too small: the first cause that holds, in their order -----------------------------------
 
 
-FIND_OUT = ("explains it", "split --half train.jsonl", "-v")
+FIND_OUT = ("explains it", "split --half train.jsonl", "predictions:", "candidate_half")
 MALFORMED = ("30 of 34", "malformed", "pattern", "a label alone")
 BY_CHANCE = ("own answers dealt", "ids", "recorded:ft.jsonl")
 CONSTANT = ("always answering 'refund'", "ids", "recorded:ft.jsonl")
@@ -107,6 +109,31 @@ def test_the_cure_names_the_first_cause_that_the_gate_has_seen(
     assert len(cures) == 1, block(gate)
 
 
+@pytest.mark.parametrize(
+    ("answer", "wrong_of_half", "words"),
+    [
+        (lambda i: wrong(i) if i > 38 else label(i), 30, ("95 to 200 rows", "+15.0 points")),
+        (lambda i: wrong(i) if i > 38 else label(i), 22, ("95 to 200 rows", "+1.7 points")),
+        (refund_unlearned, 30, SCARCE),
+        (chatty, 30, MALFORMED),
+        (blind, 30, BY_CHANCE),
+    ],
+)
+def test_what_half_of_the_rows_showed_stands_after_what_was_seen_in_answers_and_labels(
+    project: Project, answer: Any, wrong_of_half: int, words: tuple[str, ...]
+) -> None:
+    scarce(project)
+    rows = read_jsonl(project.path / "train.jsonl")
+    write_jsonl(project.path / "half.jsonl", rows[:95])
+    project.predictions("half_answers.jsonl", 60, wrong_at=range(wrong_of_half))
+    project.predictions("base.jsonl", 60, wrong_at=range(40, 60))
+    project.predictions("ft.jsonl", 60, output=answer)
+    half = {"model": "recorded:half_answers.jsonl", "training_set": "half.jsonl"}
+    gate = ends(project.judge(candidate_half=half), "fail")
+    mentions(check(gate, "margin"), *words)
+    assert "split --half" not in check(gate, "margin")["cure"]
+
+
 def test_one_answer_to_everything_is_explained_by_the_training_rows_or_by_a_call(
     project: Project,
 ) -> None:
@@ -118,3 +145,42 @@ def test_one_answer_to_everything_is_explained_by_the_training_rows_or_by_a_call
         gate = ends(project.judge(), "fail")
         mentions(check(gate, "degenerate_candidate"), words)
         assert check(gate, "margin")["cure"] == check(gate, "degenerate_candidate")["cure"]
+
+
+def test_unreadable_answers_have_one_cure_wherever_they_are_found(project: Project) -> None:
+    """Two checks see that no answer can be read, and say the same of it."""
+    answers = {"": "by hand", "Sorry.": "by hand", "The answer is {}.": "pattern"}
+    for text, words in answers.items():
+        project.predictions("ft.jsonl", 60, output=lambda i, text=text: text.format(label(i)))
+        gate = ends(project.judge(thresholds={"accuracy": {"min": 0.9}}), "fail")
+        (cure,) = {item["cure"] for item in gate["checks"] if item["cure"] is not None}
+        assert words in cure
+        assert [line for line in block(gate) if line.startswith("fix:  ")] == [f"fix:  {cure}"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda i: f"It is {label(i)}" if i > 50 else label(i), ("9 of 9", "pattern")),
+        (refund_unlearned, SCARCE),
+        (lambda i: wrong(i) if i > 50 else label(i), FIND_OUT),
+    ],
+)
+def test_a_missed_threshold_is_told_the_cause_that_was_seen(
+    project: Project, answer: Any, words: tuple[str, ...]
+) -> None:
+    scarce(project)
+    project.predictions("base.jsonl", 60, wrong_at=range(35))
+    project.predictions("ft.jsonl", 60, output=answer)
+    gate = ends(project.judge(thresholds={"accuracy": {"min": 0.9}}), "fail")
+    assert statuses(gate)["margin"] == "pass"
+    mentions(check(gate, "thresholds.accuracy"), *words)
+
+
+def test_a_cure_does_not_keep_a_margin_that_the_gate_does_not_have(project: Project) -> None:
+    scarce(project)
+    project.predictions("ft.jsonl", 60, output=refund_unlearned, latency_s=0.1)
+    project.predictions("base.jsonl", 60, latency_s=1.0)
+    gate = ends(project.judge(margin=..., max_drop=0.05, faster_by=2), "fail")
+    mentions(check(gate, "max_drop"), *SCARCE)
+    assert "margin" not in check(gate, "max_drop")["cure"]

@@ -86,6 +86,13 @@ def test_the_cure_says_what_was_brought_what_is_missing_and_what_another_doublin
     assert "half of" not in check(gate, "margin")["cure"]
 
 
+def test_a_missed_threshold_is_told_what_the_half_showed(project: Project) -> None:
+    models(project, 40, 60)
+    gate = ends(project.judge(thresholds={"accuracy": {"min": 0.9}}), "fail")
+    mentions(check(gate, "thresholds.accuracy"), "100 to 200 rows", "+10.0 points")
+    assert "candidate_half" not in check(gate, "thresholds.accuracy")["cure"]
+
+
 def test_keep_the_baseline_is_said_only_where_the_margin_is_out_of_reach(project: Project) -> None:
     answers = range(20, 20 + FAILS)  # 20 fixed and 24 broken: an upper bound of 3.7 points
     project.predictions("ft.jsonl", N, wrong_at=answers)

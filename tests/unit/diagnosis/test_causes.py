@@ -16,9 +16,17 @@ FIND_OUT = "Nothing in the data"
 MISMATCH = Check("prompt_mismatch", "warning", "m", cure="Ask it so.", explains_loss=True)
 
 
-def cure(*checks: Check, rows: Any = (), **diagnosis: Any) -> str:
+def cure(
+    *checks: Check,
+    rows: Any = (),
+    answers: Any = ("a is it", "it is b"),
+    attempt: Any = None,
+    **diagnosis: Any,
+) -> str:
     """Return the cure of a gate with max_drop, these checks, training rows by label, and answers."""
-    metric = SimpleNamespace(uses_labels=True, of_numbers=False, form="a label alone")
+    metric = SimpleNamespace(
+        uses_labels=True, of_numbers=False, form="a label alone", judged=False, pairwise=False
+    )
     standard = SimpleNamespace(drops=True)
     gate: Any = SimpleNamespace(
         checks=checks,
@@ -27,7 +35,9 @@ def cure(*checks: Check, rows: Any = (), **diagnosis: Any) -> str:
         audit=SimpleNamespace(labels=SimpleNamespace(counts=dict(rows))),
         config=SimpleNamespace(standard_of=lambda role: standard),
         deciding=metric,
-        attempt=None,
+        attempt=attempt,
+        half=None,
+        scored={"candidate": SimpleNamespace(answers=[answers])},
     )
     with patch.object(constant_baseline, "cure_of_candidate", return_value=None):
         return cure_of_a_loss(gate, "baseline") or ""
@@ -54,6 +64,8 @@ def label(right: int, answers: int, rows: int) -> dict[str, Any]:
         ({"candidate": {"missing": 4, "wrong": 3}}, "candidate_answers"),
         ({"candidate": {"malformed": 2, "empty": 2, "wrong": 3}}, "4 of 7 wrong answers"),
         ({"candidate": {"malformed": 3, "wrong": 3}}, FIND_OUT),
+        ({"candidate": {"malformed": 4, "wrong": 3}, "answers": ["Sorry"] * 7}, FIND_OUT),
+        ({"candidate": {"empty": 7}, "answers": [""] * 7}, "by hand"),
         ({"candidate": {"malformed": 20}, **label(0, 20, 1)}, "malformed"),
     ],
 )
@@ -61,6 +73,19 @@ def test_a_cause_is_named_on_its_condition_and_not_on_a_near_miss(
     facts: dict[str, Any], words: str
 ) -> None:
     assert words in cure(**facts)
+
+
+@pytest.mark.parametrize(
+    ("facts", "keeps"),
+    [({}, True), (label(0, 20, 1), True), ({"candidate": {"malformed": 20}}, False)],
+)
+def test_after_the_last_attempt_nobody_is_told_to_train_again(facts: Any, keeps: bool) -> None:
+    for number, is_last in ((2, False), (3, True)):
+        attempt = SimpleNamespace(facts=SimpleNamespace(number=number, most=3))
+        text = cure(attempt=attempt, **facts)
+        is_told = text.startswith("Keep the baseline")
+        assert is_told is (keeps and is_last), text
+        assert not (is_told and "rain" in text), text
 
 
 def test_another_check_may_explain_the_scores() -> None:
