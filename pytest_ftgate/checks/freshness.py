@@ -138,7 +138,7 @@ def base_changed(gate: Context, last: LastGreen | None) -> Iterator[Check]:
 
 
 def until_judged(gate: Context, started: float) -> Iterator[Check]:
-    """Warn of answers without a revision that a run before this session left unfinished.
+    """Warn of answers without a revision that a preview or an unfinished run before this one got.
 
     ``started`` is when the session began, in seconds since the epoch.
     """
@@ -157,8 +157,8 @@ def until_judged(gate: Context, started: float) -> Iterator[Check]:
 
     names = ", ".join(map(excerpt, dict.fromkeys(models)))
     age = show_age(gate.now - min(times))
-    message = f"{plural(len(times), 'answer')} of {names} are from a run that had not finished "
-    message += f"when this one began, the oldest {age} old"
+    message = f"{plural(len(times), 'answer')} of {names} are from a preview or an unfinished run, "
+    message += f"the oldest {age} old"
     cure = "If the model has changed since, ask again with --ftgate-cache=refresh."
     yield Check("models", "warning", message, len(times), cure=cure)
 

@@ -210,12 +210,9 @@ def _preview(gate: Context, services: Services, first: DataSet) -> dict[str, Run
     questions = []
     for role, model in gate.models.items():
         questions.append(Job(model, first, of_candidate=role == "candidate"))
+    # No run is finished by a preview, so that the next one takes up its answers.
     with services.calling(gate) as options:
         runs = run_models(questions, **options)
-
-    # Answers of an unfinished preview serve the next one, too.
-    if not any(run.unanswered for run in runs):
-        services.stores.finish(runs)
     return dict(zip(gate.models, runs, strict=True))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, N, answer, index_of
-from gate_project import Project, recorded
+from gate_project import Project, check, mentions, recorded
 from judge_project import ServedJudged
 from loopback import LoopbackServer, error
 
@@ -83,11 +83,18 @@ def test_calls_tokens_and_money_before_and_after_answers_are_stored(http: Endpoi
     assert needed(after) == "0 of 120 calls"
 
 
-def test_answers_that_end_with_a_preview_are_still_to_be_asked(http: EndpointProject) -> None:
-    """The answers of a finished preview outlive it only for a model with a revision."""
+def test_a_preview_is_an_unfinished_run_which_the_next_one_resumes(http: EndpointProject) -> None:
+    """At any endpoint nothing that was paid for in a preview is asked again, and the next run says so."""
     http.gate_test(candidate=http.model("ft", revision=...))
-    assert needed(plan(http, "--ftgate-preview=2")) == "118 of 120 calls"
-    assert needed(plan(http)) == "118 of 120 calls"
+    assert needed(plan(http, "--ftgate-preview=2")) == "116 of 120 calls"
+    assert needed(plan(http)) == "116 of 120 calls"
+    gate = http.gate()
+    assert (gate["verdict"], len(http.server.requests)) == ("pass", 120)
+    assert gate["candidate"]["n_stored"] == 2
+    mentions(check(gate, "models"), "2 answers of ft", "preview")
+    # its answers have served their purpose
+    http.gate()
+    assert len(http.server.requests) == 180
 
 
 def test_latency_samples_and_guards_are_part_of_the_calls(http: EndpointProject) -> None:

@@ -76,16 +76,17 @@ def test_two_gates_of_one_session_ask_once(http: EndpointProject, args: tuple[st
     assert (http.asked, kept(http)) == (EVERY_REQUEST, 0)
 
 
-def test_a_look_at_a_few_answers_and_ftgate_evaluate_are_finished_runs(
+def test_a_look_at_a_few_answers_is_an_unfinished_run_and_ftgate_evaluate_a_finished_one(
     http: EndpointProject,
 ) -> None:
     http.run("--ftgate-preview=3")
-    assert (len(http.server.bodies), kept(http)) == (6, 0)
+    assert (len(http.server.bodies), kept(http)) == (6, 6)
     http.forget()
     body = f"    for _ in range(2): assert ftgate_evaluate({http.keys['candidate']!r}, 'test.jsonl').metrics"
     http.file("test_gate.py", f"def test(ftgate_evaluate):\n{body}\n")
     http.run().assert_outcomes(passed=1)
-    assert (len(http.server.bodies), kept(http)) == (N, 0)
+    # it takes up what the preview has asked of the candidate, and leaves the baseline's
+    assert (len(http.server.bodies), kept(http)) == (N - 3, 3)
 
 
 @pytest.mark.parametrize("revision", ["1", ...])
