@@ -52,6 +52,7 @@ class Format:
         uses: further keys that it reads.
         covers: formats whose keys such rows may have too.
         when: what the values must be, besides the keys.
+        in_lists: one file holds such rows in several lists, which belong together.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Format:
     uses: tuple[str, ...] = ()
     covers: tuple[str, ...] = ()
     when: Callable[[Row], bool] = field(default=lambda _: True)
+    in_lists: bool = False
 
     def fits(self, row: Row) -> bool:
         return all(key in row for key in self.keys) and self.when(row)

@@ -70,6 +70,12 @@ class Lines:
         self._offset += len(raw)
         return text.removeprefix("\ufeff") if self.number == 1 else text
 
+    def rewind(self) -> None:
+        """Begin again at the first line."""
+        self.file.seek(0)
+        self.number = 0
+        self._offset = 0
+
     def _flaw(self, flaw: str, raw: bytes, position: int) -> DataError:
         return DataError(
             f"{flaw} at byte {self._offset + position}",

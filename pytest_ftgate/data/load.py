@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pytest_ftgate.data import example, formats, strict_json
+from pytest_ftgate.data import documents, example, formats, strict_json
 from pytest_ftgate.data.cells import Table, json_row, read_parquet
 from pytest_ftgate.data.faults import raise_together, without_faults
 from pytest_ftgate.data.formats import FORMATS as ROW_FORMATS
@@ -47,7 +47,9 @@ _WORKBOOK = "this is an Excel workbook or another archive, and not a table of te
 _AS_CSV = "save the sheet as CSV, or let a fixture return pandas.read_excel(PATH)"
 """The first bytes of workbooks, whatever their names, and what is said of them."""
 
-_DELIMITERS = {"csv": ",", "tsv": "\t"}
+CELLS = {"csv": ",", "tsv": "\t"}
+"""Files whose cells are text, and what usually separates them."""
+
 _LARGEST_CELL = 2**31 - 1  # characters; the largest limit that works on every platform
 
 
@@ -63,8 +65,15 @@ class Opened(NamedTuple):
 
 
 @contextmanager
-def opened(path: Path, file: str | None = None) -> Iterator[Opened]:
-    """Open a file that is written as ``file`` says, else its suffix."""
+def opened(
+    path: Path,
+    file: str | None = None,
+    form_of: documents.FormOf = formats.format_of,
+) -> Iterator[Opened]:
+    """Open a file that is written as ``file`` says, else its suffix.
+
+    ``form_of`` tells the rows of a JSON object from its other lists.
+    """
     name = shown_path(path)
     if file is None:
         file, _ = _how(path, None)
@@ -77,10 +86,31 @@ def opened(path: Path, file: str | None = None) -> Iterator[Opened]:
             table = read_parquet(lines)
             rows = enumerate(table.rows, 1)
             yield Opened(rows, lambda row: Where(path=f"{name}, row {row}"), table)
-        elif file in _DELIMITERS:
-            yield Opened(read_cells(lines, _DELIMITERS[file]), partial(Where, name))
+        elif file in CELLS:
+            yield Opened(read_cells(lines, CELLS[file]), partial(Where, name))
+        elif file == "json" and (placed := _rows_of_document(lines, form_of)) is not None:
+            yield _placed(placed, name)
         else:
+            lines.rewind()
             yield Opened(strict_json.read_objects(lines), partial(Where, name))
+
+
+def _rows_of_document(lines: Lines, form_of: documents.FormOf) -> list[documents.PlacedRow] | None:
+    """Return the rows of a file that is one JSON object; None for a file of rows."""
+    document = strict_json.read_document(lines)
+    try:
+        if document is None or form_of(document) is not None:
+            return None
+        return documents.rows_in(document, form_of)
+    except DataError as error:
+        raise located(error, Where(path=lines.path)) from None
+
+
+def _placed(rows: list[documents.PlacedRow], name: str) -> Opened:
+    return Opened(
+        ((number, row.values) for number, row in enumerate(rows)),
+        lambda number: Where(path=f"{name}, {rows[number].place}"),
+    )
 
 
 def load_examples(
@@ -153,7 +183,7 @@ def _examples(
         try:
             yield reader.example(values, place, source.table)
         except ColumnsError as error:
-            if file not in (*_DELIMITERS, "parquet"):
+            if file not in (*CELLS, "parquet"):
                 yield located(error, place)
                 continue
             # All rows of a table have the same columns: one error is enough.
@@ -175,6 +205,15 @@ def first_row(path: Path) -> dict[str, Any]:
     return {}
 
 
+def file_of(path: Path, otherwise: str) -> str:
+    """Return how a file is written, by its suffix."""
+    suffix = suffix_of(path)
+    for file, suffixes in _FILES.items():
+        if suffix in suffixes:
+            return file
+    return otherwise
+
+
 def _how(path: Path, written: str | None) -> tuple[str, formats.Format | None]:
     """Return how a file is written, by ``format`` or suffix, and the format of its rows."""
     if written in _FILES:
@@ -190,13 +229,12 @@ def _how(path: Path, written: str | None) -> tuple[str, formats.Format | None]:
         )
 
     # Rows of a format may be in a file of any kind.
-    suffix = suffix_of(path)
-    for file, suffixes in _FILES.items():
-        if suffix in suffixes:
-            return file, form
+    file = file_of(path, "")
+    if file:
+        return file, form
     # A folder is refused when it is opened.
     if form is None and not os.path.isdir(path):
-        raise _unknown_suffix(path, suffix)
+        raise _unknown_suffix(path, suffix_of(path))
     return "jsonl", form
 
 
@@ -312,7 +350,7 @@ def read_table(path: Path, required: Collection[str]) -> list[Row]:
     it cannot be read or has no rows, or rows lack a ``required`` column.
     """
     file = suffix_of(path)[1:]
-    has_cells = file in _DELIMITERS
+    has_cells = file in CELLS
     rows = []
 
     with opened(path, file if has_cells else "jsonl") as source:

@@ -121,6 +121,7 @@ _STRICT = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_refus
 _PORTABLE = json.JSONDecoder(
     object_pairs_hook=_unique_keys, parse_constant=_refuse_constant, parse_float=_finite
 )
+_DOCUMENT = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=lambda _: None)
 
 
 def json_or(text: str, otherwise: Any = None) -> Any:
@@ -151,6 +152,10 @@ def container_of(value: Any) -> Any:
 # --- JSON Lines and JSON arrays -------------------------------------------------------------------
 
 _ROW = 'a row looks like this: {"input": "...", "expected": "..."}'
+_TEXT = r'"([^"\\\x00-\x1f]*)"'
+_TWO_TEXTS = re.compile(rf"\{{{_TEXT}: *{_TEXT}, *{_TEXT}: *{_TEXT}\}}\s*")
+"""An object of two texts without an escape, as most rows are: it is read without a parser."""
+
 _SEPARATOR = re.compile(r"[ \t\r\n]*([,\]]?)[ \t\r\n]*")
 
 
@@ -170,6 +175,26 @@ def read_objects(lines: Lines) -> Iterator[tuple[int, dict[str, Any]] | DataErro
         yield from _items(text, text.index("[") + 1, lines.path)
     else:
         yield from _objects(chain([first], lines), lines)
+
+
+def read_document(lines: Lines) -> Mapping[str, Any] | None:
+    """Return the object that a whole file is; None for a file of rows.
+
+    NaN is null: other tools write scores so.
+    """
+    first = next((line for line in lines if not line.isspace()), "")
+    if not first.lstrip().startswith("{"):
+        return None
+
+    text = "".join([first, *lines])
+    try:
+        document: dict[str, Any] = _limited(_DOCUMENT.decode, text)
+        _refuse_unportable(document, text)
+    except json.JSONDecodeError:  # one object a line; or the error is said of its line
+        return None
+    except JsonError as error:
+        raise located(error, Where(path=lines.path)) from None
+    return document
 
 
 def _items(text: str, position: int, path: str) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
@@ -207,6 +232,10 @@ def _items(text: str, position: int, path: str) -> Iterator[tuple[int, dict[str,
 def _objects(rows: Iterable[str], lines: Lines) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
     """Yield the line and the object of each row, which is read from ``lines``."""
     for row in rows:
+        pair = _TWO_TEXTS.fullmatch(row)
+        if pair is not None and pair[1] != pair[3]:
+            yield lines.number, {intern(pair[1]): pair[2], intern(pair[3]): pair[4]}
+            continue
         try:
             if row.strip():
                 yield lines.number, parse_object(row)

@@ -1,91 +1,139 @@
-"""Read logs of lm-evaluation-harness, inspect_ai and MLflow as recorded answers.
+"""Read recorded answers, in rows of our own or of other tools, from files of every kind.
 
-Every log is turned into rows as our own recordings have them: ``{"id": ..., "output": ...}``, with
-``repeat``, ``usage``, ``latency_s``, ``finish_reason`` or ``error`` where the log states them. The
-answer of a row is what the model wrote, before a filter or a scorer of the other tool changed it.
+The rows of another tool become rows of our own: ``{"id": ..., "output": ...}``, with ``repeat``,
+``usage``, ``latency_s``, ``finish_reason`` or ``error`` where it states them. The answer of a row
+is what the model wrote, before a filter or a scorer of the other tool changed it.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial
+from dataclasses import dataclass, field
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from pytest_ftgate.data import canonical_json, strict_json
-from pytest_ftgate.data.lines import open_lines, read_text, suffix_of
+from pytest_ftgate.data.cells import json_row
+from pytest_ftgate.data.faults import without_faults
+from pytest_ftgate.data.lines import open_lines, suffix_of
+from pytest_ftgate.data.load import CELLS, Opened, file_of, opened
 from pytest_ftgate.data.rows import RowReader
 from pytest_ftgate.errors import DataError, Where, located, shown_path
+from pytest_ftgate.text import listed
 
 Values = Mapping[str, Any]
-ReadRows = Callable[[Values, Where], Iterator[Values]]
-"""Turn one object of a log into rows of a recording."""
+NumberedRows = Iterator[tuple[int, Values]]
+ReadRow = Callable[[Values, Values], Iterator[Values]]
+"""Turn a row of a tool into rows of our own. The second one is the first of the file."""
 
 
-class LogRow(NamedTuple):
-    """Hold one recorded answer, with the keys of our own recordings, and its place."""
+class AnswerRows(NamedTuple):
+    """The rows of a file, as rows of our own with their numbers, and the place of a number."""
 
-    where: Where
-    values: Values
+    rows: NumberedRows
+    place: Callable[[int], Where]
 
 
-def rows_of_log(path: Path) -> Iterable[LogRow] | None:
-    """Return the answers in a log of another tool; None if the file is a recording of our own.
+@contextmanager
+def opened_answers(path: Path) -> Iterator[AnswerRows]:
+    """Open a file of recorded answers.
 
     Raises:
-        DataError: the file looks like a log and cannot be read as one.
+        DataError: the file cannot be read, or a row is not as its tool writes it.
     """
-    suffix = suffix_of(path)
+    if suffix_of(path) == ".eval":
+        with _inspect_archive(path) as samples:
+            yield samples
+        return
 
-    if suffix == ".eval":
-        return _inspect_archive(path)
-    if suffix == ".json":
-        document = _document(path)
-        if {"eval", "samples"} <= document.keys():
-            return _inspect_samples(path, document["samples"] or ())
-        if {"columns", "data"} <= document.keys():
-            return _mlflow_table(path, document)
-
-    # Other logs are told apart by the keys of their first row.
-    first = _first_line(path)
-    if {"doc_id", "resps", "arguments"} <= first.keys():
-        return _lines(path, partial(_lm_eval, first.get("filter")))
-    if {"trace_id", "request", "response"} <= first.keys():
-        return _lines(path, _mlflow)
-    return None
+    file = file_of(path, "jsonl")
+    with opened(path, file, form_of) as source:
+        rows = without_faults(source.rows)
+        if source.table is not None or file in CELLS:
+            rows = _typed(rows, source)
+        yield AnswerRows(_converted(rows, source.place), source.place)
 
 
-def _first_line(path: Path) -> Values:
-    """Return the object in the first line of a file; an empty one if there is none."""
-    with open_lines(path) as lines:
-        text = next((line for line in lines if not line.isspace()), "")
-
-    return strict_json.object_of(strict_json.json_or(text))
-
-
-def _document(path: Path) -> Values:
-    """Return the object that a whole file is; an empty one if it is not one JSON object."""
-    text = read_text(path)
-    try:
-        return strict_json.object_of(json.loads(text))
-    except ValueError:
-        return {}
-
-
-def _lines(path: Path, read_rows: ReadRows) -> Iterator[LogRow]:
-    """Yield the answers in a log of one JSON object a line."""
-    with open_lines(path) as lines:
-        for text in lines:
-            if text.isspace():
+def _typed(rows: NumberedRows, source: Opened) -> NumberedRows:
+    """Yield the rows of a table with JSON values; an empty cell of a fact is left out."""
+    for number, cells in rows:
+        values, _ = json_row(cells, source.table)
+        for name, value in list(values.items()):
+            if not isinstance(value, str) or name in ("id", "output"):
                 continue
-            where = Where(path=lines.path, line=lines.number)
-            with _reading(where):
-                values = strict_json.parse_object(text, cure="a log has one JSON object a line")
-                rows = list(read_rows(values, where))
-            for row in rows:
-                yield LogRow(where, row)
+            if value == "":
+                del values[name]
+            elif name in _FACTS_IN_CELLS:
+                values[name] = strict_json.json_or(value, value)
+        yield number, values
+
+
+_FACTS_IN_CELLS = frozenset({"busy_s", "created_at", "latency_s", "repeat", "usage"})
+"""What a cell of text holds as JSON."""
+
+
+# --- forms ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LogForm:
+    """One form of rows with answers.
+
+    Attributes:
+        name: the tool that writes it.
+        keys: that every row has.
+        read: returns the answers in a row.
+        when: what the values must be, besides the keys.
+        in_lists: one file holds such rows in several lists, which belong together.
+    """
+
+    name: str
+    keys: frozenset[str]
+    read: ReadRow
+    when: Callable[[Values], bool] = field(default=lambda _: True)
+    in_lists: bool = False
+
+    def fits(self, row: Values) -> bool:
+        return self.keys <= row.keys() and self.when(row)
+
+
+def form_of(row: Values) -> LogForm | None:
+    """Return the form of a row of another tool; None for a row of our own.
+
+    Raises:
+        DataError: several forms fit.
+    """
+    fitting = [form for form in FORMS if form.fits(row)]
+    if len(fitting) > 1:
+        message = f"the row has the keys of several tools: {listed(form.name for form in fitting)}"
+        cure = 'convert it to rows such as {"id": "...", "output": "..."}'
+        raise DataError(message, evidence=f"found: {listed(row)}", cure=cure)
+    return fitting[0] if fitting else None
+
+
+def _converted(rows: NumberedRows, place: Callable[[int], Where]) -> NumberedRows:
+    """Return rows of our own, from rows in the form of the first one."""
+    first = next(rows, None)
+    if first is None:
+        return rows
+    number, values = first
+    with _reading(place(number)):
+        form = form_of(values)
+    rows = chain([first], rows)
+    return rows if form is None else _read(form, rows, values, place)
+
+
+def _read(
+    form: LogForm, rows: NumberedRows, first: Values, place: Callable[[int], Where]
+) -> NumberedRows:
+    for number, values in rows:
+        with _reading(place(number)):
+            answers = list(form.read(values, first))
+        for answer in answers:
+            yield number, answer
 
 
 @contextmanager
@@ -98,38 +146,35 @@ def _reading(where: Where) -> Iterator[None]:
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         message = "the row is not as the tool of this log writes it"
         evidence = f"{type(error).__name__}: {error}"
-        cure = 'write the log again, or convert it to rows such as {"id": "...", "output": "..."}'
-        raise DataError(message, where=where, evidence=evidence, cure=cure) from None
+        advice = 'write the log again, or convert it to rows such as {"id": "...", "output": "..."}'
+        raise DataError(message, where=where, evidence=evidence, cure=advice) from None
 
 
-def _id_in(values: Values, where: Where, fallback: Any) -> Any:
-    """Return the id that a row of a data set has as an example.
-
-    Return ``fallback`` if it is not one that we can read.
-    """
+def _identity(values: Values, fallback: Any = None) -> dict[str, Any]:
+    """Return the id of a row of a data set, given or that of its input; else ``fallback``."""
     if values.get("id") is not None:
-        return values["id"]
+        return {"id": values["id"]}
     with suppress(DataError):
-        example = RowReader({}, labeled=False).example(values, where)
+        example = RowReader({}, labeled=False).example(values, Where())
         if example is not None:
-            return example.id
-    return fallback
+            return {"id": example.id}
+    return {} if fallback is None else {"id": fallback}
 
 
 # --- lm-evaluation-harness: samples_TASK_TIME.jsonl, by --log_samples -----------------------------
 
 
-def _lm_eval(filter_: Any, values: Values, where: Where) -> Iterator[Values]:
+def _lm_eval(values: Values, first: Values) -> Iterator[Values]:
     """Yield the answers to one document of a file, which has each once for each filter of its task.
 
-    Rows of another filter are passed over.
+    Rows of another filter than the first one's are passed over.
     """
-    if values.get("filter") != filter_:
+    if values.get("filter") != first.get("filter"):
         return
 
-    id_ = _id_in(strict_json.object_of(values.get("doc")), where, values["doc_id"])
+    identity = _identity(strict_json.object_of(values.get("doc")), values["doc_id"])
     for repeat, output in enumerate(_lm_eval_outputs(values)):
-        yield {"id": id_, "output": output, "repeat": repeat}
+        yield {**identity, "output": output, "repeat": repeat}
 
 
 def _lm_eval_outputs(values: Values) -> list[str]:
@@ -152,20 +197,21 @@ def _lm_eval_outputs(values: Values) -> list[str]:
 # --- inspect_ai: logs as .eval archives, or as .json ----------------------------------------------
 
 
-def _inspect_archive(path: Path) -> Iterator[LogRow]:
-    """Yield the answers in an ``.eval`` file: a ZIP archive of one JSON document a sample."""
+@contextmanager
+def _inspect_archive(path: Path) -> Iterator[AnswerRows]:
+    """Open an ``.eval`` file: a ZIP archive of one JSON document a sample."""
     shown = shown_path(path)
     zipfile = _zipfile()
     try:
         with open_lines(path) as lines, zipfile.ZipFile(lines.file) as archive:
-            for name in archive.namelist():
-                if name.startswith("samples/"):
-                    sample = json.loads(archive.read(name))
-                    yield _inspect_row(sample, Where(f"{shown}, {name}"))
+            names = [name for name in archive.namelist() if name.startswith("samples/")]
+            samples = enumerate(json.loads(archive.read(name)) for name in names)
+            place = lambda number: Where(f"{shown}, {names[number]}")  # noqa: E731
+            yield AnswerRows(_converted(samples, place), place)
     except NotImplementedError:
         message = "is compressed by Zstandard, which this Python does not read"
-        cure = "pip install backports.zstd, or convert the log: inspect log convert --to json"
-        raise DataError(message, where=Where(shown), cure=cure) from None
+        advice = "pip install backports.zstd, or convert the log: inspect log convert --to json"
+        raise DataError(message, where=Where(shown), cure=advice) from None
     except (zipfile.BadZipFile, ValueError) as error:
         message = f"is not a readable log of inspect_ai: {error}"
         raise DataError(message, where=Where(shown)) from None
@@ -182,22 +228,12 @@ def _zipfile() -> ModuleType:
         return import_module("zipfile")
 
 
-def _inspect_samples(path: Path, samples: Iterable[Values]) -> Iterator[LogRow]:
-    for number, sample in enumerate(samples):
-        yield _inspect_row(sample, Where(f"{shown_path(path)}, samples[{number}]"))
-
-
-def _inspect_row(sample: Values, where: Where) -> LogRow:
-    """Return the answer in one sample of a log; its epochs are repeats."""
-    with _reading(where):
-        return LogRow(where, _inspect_values(sample))
-
-
-def _inspect_values(sample: Values) -> Values:
-    """Return the values of a sample as a row of our own recordings has them."""
+def _inspect(sample: Values, _: Values) -> Iterator[Values]:
+    """Yield the answer in one sample of a log; its epochs are repeats."""
     row: dict[str, Any] = {"id": sample["id"], "repeat": sample["epoch"] - 1}
     if sample.get("error"):
-        return {**row, "output": None, "error": sample["error"]["message"]}
+        yield {**row, "output": None, "error": sample["error"]["message"]}
+        return
 
     output = sample["output"]
     choices = output.get("choices") or [{}]
@@ -210,7 +246,7 @@ def _inspect_values(sample: Values) -> Values:
     row["usage"] = {
         name: usage[name] for name in ("input_tokens", "output_tokens") if name in usage
     }
-    return row
+    yield row
 
 
 def _inspect_text(output: Values, choice: Values) -> str:
@@ -227,27 +263,52 @@ def _inspect_text(output: Values, choice: Values) -> str:
 # --- MLflow: eval_results_table.json, and rows of result.tables["eval_results"] -------------------
 
 
-def _mlflow_table(path: Path, document: Values) -> Iterator[LogRow]:
-    """Yield the answers in the column ``outputs`` of a table of ``mlflow.models.evaluate``."""
-    name = shown_path(path)
-    for number, cells in enumerate(document["data"] or ()):
-        where = Where(f"{name}, row {number}")
-        with _reading(where):
-            values = dict(zip(document["columns"], cells, strict=True))
-            output = values.pop("outputs")
-            row = {"id": _id_in(values, where, number), "output": output}
-        yield LogRow(where, row)
+def _mlflow_table(values: Values, _: Values) -> Iterator[Values]:
+    """Yield the answer in the column ``outputs`` of a table of ``mlflow.models.evaluate``."""
+    others = {name: value for name, value in values.items() if name != "outputs"}
+    yield {**_identity(others), "output": values["outputs"]}
 
 
-def _mlflow(values: Values, where: Where) -> Iterator[Values]:
-    """Yield the answer in a row of ``mlflow.genai.evaluate``, written as JSON Lines."""
-    request = values["request"]
-    request = request if isinstance(request, Mapping) else {"input": request}
-    id_ = values.get("client_request_id")
-    if id_ is None:
-        id_ = _id_in(request, where, values["trace_id"])
+def _mlflow(values: Values, _: Values) -> Iterator[Values]:
+    """Yield the answer in a row of ``mlflow.genai.evaluate``."""
+    request = strict_json.container_of(values["request"])
+    if not isinstance(request, Mapping):
+        request = {"input": values["request"]}
+    identity = _identity(request, values["trace_id"])
+    if values.get("client_request_id") is not None:
+        identity["id"] = values["client_request_id"]
 
     if values.get("state", "OK") == "OK":
-        yield {"id": id_, "output": values["response"]}
+        yield {**identity, "output": values["response"]}
     else:
-        yield {"id": id_, "output": None, "error": f"the trace is in the state {values['state']}"}
+        error = f"the trace is in the state {values['state']}"
+        yield {**identity, "output": None, "error": error}
+
+
+# --- the forms ------------------------------------------------------------------------------------
+
+FORMS = (
+    LogForm(
+        name="lm-evaluation-harness",
+        keys=frozenset({"doc_id", "resps", "arguments"}),
+        read=_lm_eval,
+    ),
+    LogForm(
+        name="inspect_ai",
+        keys=frozenset({"id", "epoch", "output"}),
+        read=_inspect,
+        when=lambda row: not isinstance(row["output"], str),
+    ),
+    LogForm(
+        name="MLflow's models.evaluate",
+        keys=frozenset({"outputs"}),
+        read=_mlflow_table,
+        when=lambda row: "output" not in row,
+    ),
+    LogForm(
+        name="MLflow's genai.evaluate",
+        keys=frozenset({"trace_id", "request", "response"}),
+        read=_mlflow,
+    ),
+)
+"""The rows of other tools that are read, told apart by their keys."""

@@ -1,17 +1,16 @@
 """Answer from recorded answers, joined to the examples by id."""
 
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from sys import intern
 from typing import Any, NamedTuple
 
 from pytest_ftgate.config import ModelSpec
-from pytest_ftgate.data import Example, Input, content_id, expected_text, input_sha256, strict_json
-from pytest_ftgate.data.lines import open_lines, sha256_of, written_at
+from pytest_ftgate.data import Example, Input, content_id, expected_text, input_sha256
+from pytest_ftgate.data.lines import sha256_of, written_at
 from pytest_ftgate.errors import DataError, ModelError, Where, located, shown_path
 from pytest_ftgate.models import logs, price, protocol
 from pytest_ftgate.text import excerpt, got, listed
@@ -41,10 +40,6 @@ _MUST: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     **{f"usage.{name}": _COUNT for name in protocol.COUNTS},
 }
 """What the value of each fact must be that a row may have, unless it is null."""
-
-
-_BARE = re.compile(r'{"id": *"([^"\\\x00-\x1f]+)", *"output": *"([^"\\\x00-\x1f]*)"}[ \t\r\n]*')
-"""A row that has an id and a text, and no escape: what is read without a JSON parser."""
 
 
 class RecordedRow(NamedTuple):
@@ -99,24 +94,25 @@ class Rows(Mapping[tuple[str, int], RecordedRow]):
         self.texts: dict[str, str] = {}
         self.others: dict[tuple[str, int], RecordedRow] = {}
 
-    def add(self, text: str, line: int) -> tuple[str, int] | None:
-        """Add the row in a line of the file.
+    def add(
+        self, values: Mapping[str, Any], number: int, place: Callable[[int], Where]
+    ) -> tuple[str, int] | None:
+        """Add a row of the file.
 
         If an earlier row has the same id and repeat, return these, and add nothing.
         """
-        bare = _BARE.fullmatch(text)
-        if bare is None or bare[1].isspace():
-            values = strict_json.parse_object(text, cure=_FORM)
-            identity, row = _row_of(values, line)
-            if identity in self.others or (identity[1] == 0 and identity[0] in self.texts):
-                return identity
-            self.others[identity] = row
+        id_ = values.get("id")
+        output = values.get("output")
+        if len(values) == 2 and type(id_) is str and type(output) is str and id_.strip():
+            if id_ in self.texts or (id_, 0) in self.others:
+                return id_, 0
+            self.texts[id_] = intern(output)  # many answers are one of few labels
             return None
 
-        id_, output = bare.groups()
-        if id_ in self.texts or (id_, 0) in self.others:
-            return id_, 0
-        self.texts[id_] = intern(output)  # many answers are one of few labels
+        identity, row = _row_of(dict(values), place(number).line)
+        if identity in self.others or (identity[1] == 0 and identity[0] in self.texts):
+            return identity
+        self.others[identity] = row
         return None
 
     def __getitem__(self, identity: tuple[str, int]) -> RecordedRow:
@@ -258,35 +254,15 @@ def read_rows(path: Path) -> RecordedFile:
 
     Raises :class:`DataError` if there are none, or a row is not a prediction.
     """
-    log = logs.rows_of_log(path)
-    if log is not None:
-        return _read_log(path, log)
-
     rows = Rows()
-    with open_lines(path) as lines:
-        for text in lines:
-            if text.isspace():
-                continue
+    with logs.opened_answers(path) as source:
+        for number, values in source.rows:
             try:
-                repeated = rows.add(text, lines.number)
+                repeated = rows.add(values, number, source.place)
             except DataError as error:
-                raise located(error, Where(path=lines.path, line=lines.number)) from None
+                raise located(error, source.place(number)) from None
             if repeated is not None:
-                raise _repeated(repeated[0], Where(lines.path, lines.number, "id"))
-    return _file_of(rows, path)
-
-
-def _read_log(path: Path, log: Iterable[logs.LogRow]) -> RecordedFile:
-    """Return the predictions in a log of another tool."""
-    rows = Rows()
-    for where, values in log:
-        try:
-            identity, row = _row_of(dict(values), where.line)
-        except DataError as error:
-            raise located(error, where) from None
-        if identity in rows.others:
-            raise _repeated(identity[0], where)
-        rows.others[identity] = row
+                raise _repeated(repeated[0], replace(source.place(number), key="id"))
     return _file_of(rows, path)
 
 

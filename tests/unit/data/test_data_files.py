@@ -91,3 +91,43 @@ def test_columns_that_a_table_lacks_are_one_error(refused):
         "Sound editor,sound\na,b\nc,d\n", ":2", 'no field "input"', "header", name="data.csv"
     )
     assert "also wrong" not in str(error)
+
+
+class TestDocument:
+    """A file that is one JSON object with a list of rows in it."""
+
+    def test_the_rows_are_those_of_its_only_list(self, load):
+        text = b'{"name": "x", "of": {"rows": [{"input": "a", "expected": "b"},\n{"input": "c", "expected": "d"}]}}'
+        data = load(text, "data.json")
+        assert [example.expected for example in data] == ["b", "d"]
+        assert str(data.examples[1].place).endswith("data.json, of.rows[1]")
+
+    def test_a_list_of_a_known_format_is_found_among_others(self, load):
+        text = b'{"authors": [{"name": "x"}], "rows": [{"input": "a", "expected": "b"}]}'
+        assert load(text, "data.json").examples[0].expected == "b"
+
+    def test_a_table_of_columns_and_data(self, load):
+        text = b'{"columns": ["text", "label"], "data": [["a", "b"]]}'
+        assert load(text, "data.json").examples[0].expected == "b"
+
+    def test_an_object_with_a_list_of_messages_is_a_row(self, load):
+        turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+        assert (
+            load(json.dumps({"messages": turns}).encode(), "data.json").examples[0].expected == "b"
+        )
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ('{"train": [ROW], "test": [ROW]}', "2 lists of rows: train (plain), test (plain)"),
+            ('{"a": [{"x": 1}], "b": [{"x": 1}]}', "2 lists of rows: a, b"),
+            ('{"a": [ROW, 1]}', "a[1] must be a JSON object"),
+            ('{"columns": ["a"], "data": [[1, 2]]}', "row 0 of data"),
+            ('{"a": [{"input": "x"}]}', "data.json, a[0]: no field"),
+            ('{"a": [ROW], "a": []}', "duplicate key"),
+        ],
+    )
+    def test_an_object_whose_rows_are_not_clear(self, load, text, words):
+        with pytest.raises(DataError) as caught:
+            load(text.replace("ROW", ROW.decode().strip()).encode(), "data.json")
+        assert words in str(caught.value)

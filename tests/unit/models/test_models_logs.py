@@ -1,16 +1,20 @@
 """Logs of other evaluation tools as recorded answers. The files in ``logs/`` were written by these tools."""
 
+import gzip
 import json
 import zipfile
 from pathlib import Path
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from pytest_ftgate.data import content_id
 from pytest_ftgate.errors import DataError
 from pytest_ftgate.models import logs
-from pytest_ftgate.models.logs import rows_of_log
-from pytest_ftgate.models.protocol import finish_of
+from pytest_ftgate.models.logs import opened_answers
+from pytest_ftgate.models.protocol import Completion, finish_of
+from pytest_ftgate.models.recorded import read_rows
 
 LOGS = Path(__file__).parent / "logs"
 
@@ -28,9 +32,8 @@ INSPECT = [
 
 
 def read(path):
-    rows = rows_of_log(path)
-    assert rows is not None
-    return [dict(row.values) for row in rows]
+    with opened_answers(path) as source:
+        return [dict(values) for _, values in source.rows]
 
 
 def main_facts(rows):
@@ -123,11 +126,11 @@ def test_rows_of_lm_eval(tmp_path, text, rows):
 @pytest.mark.parametrize(("name", "text"), [
     ("a.jsonl", '{"id": "t0", "output": "a"}\n'),
     ("a.json", '{"id": "t0", "output": "a"}\n{"id": "t1", "output": "a"}\n'),
-    ("a.jsonl", ""), ("a.jsonl", "no JSON"),
+    ("a.jsonl", '{"id": "t0", "output": "a", "epoch": 3}'),
 ])  # fmt: skip
 def test_a_recording_of_our_own_is_not_a_log(tmp_path, name, text):
     (tmp_path / name).write_text(text, encoding="utf-8")
-    assert rows_of_log(tmp_path / name) is None
+    assert read(tmp_path / name) == [json.loads(line) for line in text.splitlines()]
 
 
 def inspect_log(**values):
@@ -139,7 +142,7 @@ def inspect_log(**values):
 @pytest.mark.parametrize(("name", "text", "words"), [
     ("a.eval", "no archive", "not a readable log of inspect_ai"),
     ("a.json", '{"eval": {}, "samples": [{"id": 1}]}', "samples[0]"),
-    ("a.json", '{"columns": ["id"], "data": [["t0"]]}', "outputs"),
+    ("a.json", '{"columns": ["id"], "data": [["t0"]]}', '"output"'),
     ("a.jsonl", lm_eval_row(resps=[[3]]), "a.jsonl:1"),
     ("a.jsonl", lm_eval_row() + '{"doc_id": 8, "filter": "none"}\n', "a.jsonl:2"),
     ("a.jsonl", lm_eval_row(resps=[[[None, False]]]), "a.jsonl:1"),
@@ -155,8 +158,58 @@ def inspect_log(**values):
 def test_a_log_that_cannot_be_read_is_an_error_with_its_place(tmp_path, name, text, words):
     (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(DataError) as caught:
-        read(tmp_path / name)
+        read_rows(tmp_path / name)
     assert words in str(caught.value)
+
+
+FORMATS = {
+    "a.csv": 'id,output,repeat,latency_s\nt0,"a, b",0,0.5\nt0,,1,\n',
+    "a.tsv": "id\toutput\trepeat\tlatency_s\nt0\ta, b\t0\t0.5\nt0\t\t1\t\n",
+    "a.json": '[{"id": "t0", "output": "a, b", "repeat": 0, "latency_s": 0.5},\n'
+    '{"id": "t0", "output": "", "repeat": 1}]',
+    "answers.json": '{"answers": [{"id": "t0", "output": "a, b", "repeat": 0, "latency_s": 0.5},\n'
+    '{"id": "t0", "output": "", "repeat": 1}]}',
+    "a.log": '{"id": "t0", "output": "a, b", "latency_s": 0.5}\n{"id": "t0", "output": "", "repeat": 1}\n',
+}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("name", [*FORMATS, "a.parquet"])
+def test_recorded_answers_are_read_from_files_of_every_kind(tmp_path, name, packed):
+    content = FORMATS.get(name, "").encode()
+    if name == "a.parquet":
+        table = pyarrow.table(
+            {"id": ["t0", "t0"], "output": ["a, b", ""], "repeat": [0, 1], "latency_s": [0.5, None]}
+        )
+        parquet.write_table(table, tmp_path / name)
+        content = (tmp_path / name).read_bytes()
+    path = tmp_path / (f"{name}.gz" if packed else name)
+    path.write_bytes(gzip.compress(content) if packed else content)
+
+    rows = read_rows(path).rows
+    assert [rows["t0", repeat].prediction.completion for repeat in (0, 1)] == [
+        Completion("a, b", latency_s=0.5),
+        Completion(""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "place"),
+    [
+        ("a.csv", "id,output\nt0,a\nt0,b\n", "a.csv:3: id"),
+        ("a.csv", "id,output,latency_s\nt0,a,soon\n", "a.csv:2: latency_s"),
+        ("a.json", '[{"id": "t0", "output": "a"},\n{"id": "t0", "output": "a"}]', "a.json:2: id"),
+        ("a.json", '{"a": [{"id": "t0", "output": 1}, {"id": ""}]}', "a.json, a[1]"),
+    ],
+)
+def test_a_row_that_is_wrong_is_named_in_files_of_every_kind(
+    tmp_path, monkeypatch, name, text, place
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        read_rows(tmp_path / name)
+    assert str(caught.value.where) == place
 
 
 def test_zstandard_names_what_reads_it(tmp_path, monkeypatch):

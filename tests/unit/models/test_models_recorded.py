@@ -201,7 +201,7 @@ NUMBERS += [
         *((text, "r.jsonl", []) for text in ("", "\n \n")),
         (b'{"id": "caf\xe9"}\n', "r.jsonl:1", ["byte 11"]),
         ('{"id": "a", "output": "x"}\n{"id": "b", "out', "r.jsonl:2", ["invalid JSON"]),
-        ("[1]\n", "r.jsonl:1", ["list"]),
+        ("[1]\n", "r.jsonl:1", ["must be a JSON object"]),
         ('{"output": "x"}\n', "r.jsonl:1", ['"id"']),
         ('{"id": "a", "expected": "x"}\n', "r.jsonl:1", ['"output"', "id, expected"]),
         ('{"id": null, "output": "x"}\n', "r.jsonl:1: id", ["got nothing"]),
