@@ -220,6 +220,49 @@ class ModelError(FtgateError):
         return " ".join(sentences) or None
 
 
+@dataclass(frozen=True)
+class MissingKey:
+    """An environment variable without a key for an endpoint.
+
+    Attributes:
+        flaw: such as ``is not set``.
+        user: the model that needs it, and where the gate names that.
+    """
+
+    variable: str
+    flaw: str
+    host: str
+    user: str
+
+
+class MissingKeysError(ModelError):
+    """The environment lacks keys, each of which one or several models need."""
+
+    def __init__(self, keys: Sequence[MissingKey]) -> None:
+        self.keys = tuple(keys)
+        users: dict[str, list[str]] = {}
+        exports = []
+        hosts = []
+        for key in keys:
+            users.setdefault(f"{key.variable} {key.flaw}", []).append(key.user)
+            exports.append(f"{key.variable}=...")
+            hosts.append(key.host)
+
+        facts = []
+        for fact, names in users.items():
+            facts.append(f"{fact} ({', '.join(dict.fromkeys(names))})")
+        cure = f"Set a key for {' and '.join(dict.fromkeys(hosts))}: export "
+        cure += f"{' '.join(dict.fromkeys(exports))}, or name another variable with api_key_env. "
+        cure += "Stored and recorded answers need no key: --ftgate-offline."
+        super().__init__(", ".join(facts), fatal=True, cure=cure)
+
+    def parts(self, **changed: Any) -> dict[str, Any]:
+        """Return the keyword arguments that make a :class:`ModelError` of it."""
+        arguments = super().parts(**changed)
+        arguments.pop("keys", None)
+        return arguments
+
+
 class MetricError(FtgateError):
     """A metric has no usable value.
 

@@ -229,8 +229,9 @@ def _judge_guard(gate: Context, guard: Guard) -> tuple[PartResult, list[Check]]:
     for check in complete_checks(measured, forgiven):
         if check.status != "pass":
             checks.append(replace(check, name=guard.path))
-    if any(check.status == "error" for check in checks):
-        return replace(guard.facts, verdict="error"), checks
+    errors = [check for check in checks if check.status == "error"]
+    if errors:
+        return replace(guard.facts, verdict="error"), errors
 
     try:
         result, guard_checks = _compare_on_guard(gate, guard, measured)

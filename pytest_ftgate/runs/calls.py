@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, TypeAlias
 
 from pytest_ftgate import clock
-from pytest_ftgate.errors import ModelError, StoreError
+from pytest_ftgate.errors import MissingKeysError, ModelError, StoreError
 from pytest_ftgate.models.protocol import Completion, Model, Prediction, Question
 from pytest_ftgate.runs import asking
 from pytest_ftgate.runs.asking import Outage, Throttle, run_in_own_loop
@@ -375,12 +375,22 @@ def _callers(
 
 
 def _are_ready(callers: Sequence[Caller]) -> bool:
-    """Return whether all models can be called; each model reports its own failure."""
+    """Return whether all models can be called; each model reports its own failure.
+
+    All keys that are missing are one failure, so that nobody sets one to be told of the next.
+    """
+    keyless = []
     for caller in callers:
         try:
             caller.ready()
+        except MissingKeysError as error:
+            keyless.append((caller, error.keys))
         except ModelError as error:
             caller.questions.fatal = caller.questions.fatal or error
+
+    missing = MissingKeysError([key for _, keys in keyless for key in keys])
+    for caller, _ in keyless:
+        caller.questions.fatal = caller.questions.fatal or missing
     return not any(caller.questions.fatal for caller in callers)
 
 

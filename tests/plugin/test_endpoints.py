@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from endpoint_project import EVERY_REQUEST, EndpointProject, answer, index_of, untimed
-from gate_project import label
+from gate_project import block, ends, label, mentions
 from loopback import Reply, error
 
 from pytest_ftgate.runs import asking
@@ -45,6 +45,30 @@ def test_refusals_and_answers_that_are_cut_off_are_wrong_and_counted(http: Endpo
         assert facts == {"refused": 3, "errors": 0, "scored": 60}
         assert (gate_of_run["verdict"], gate_of_run["candidate"]["value"]) == ("pass", 51 / 60)
     assert http.server.requests == []
+
+
+def test_all_missing_keys_are_named_at_once_with_the_models_that_need_them(
+    http: EndpointProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key is the first fact, wherever else it is missed, and the cure sets all of them."""
+    guard = {"test_set": "test.jsonl", "max_drop": 0.5}
+    for variables, names in (
+        (("A_KEY", "B_KEY"), "A_KEY=... B_KEY=..."),
+        (("A_KEY",) * 2, "A_KEY=..."),
+    ):
+        baseline, candidate = (
+            http.model(name, api_key_env=variable)
+            for name, variable in zip(("base", "ft"), variables, strict=True)
+        )
+        for key in variables:
+            monkeypatch.delenv(key, raising=False)
+        gate = http.judge(baseline=baseline, candidate=candidate, guards={"old": guard})
+        red = [finding for finding in ends(gate, "error")["checks"] if finding["status"] == "error"]
+        assert [finding["name"] for finding in red] == ["baseline_answers", "guards.old"]
+        assert all(finding["message"].startswith("A_KEY is not set (base at ") for finding in red)
+        mentions(red[0], variables[1], "ft at test_gate.py:4", f"export {names},", "60 of 60")
+        assert len([line for line in block(gate) if line.startswith("fix:  ")]) == 1
+        assert http.server.requests == []
 
 
 BAD = {  # of all requests, the share that goes wrong, and how

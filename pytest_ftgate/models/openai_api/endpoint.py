@@ -53,12 +53,8 @@ class Endpoint:
         if self.key_env is None or (self.key and self.key.isascii()):
             return
         flaw = "does not hold a key" if self.key else "is not set"
-        place = f" ({self.source})" if self.source else ""
-        cure = (
-            f"Set it to a key for {self.host}: export {self.key_env}=..., or name another variable "
-            "with api_key_env. Stored and recorded answers need no key: --ftgate-offline."
-        )
-        raise errors.ModelError(f"{self.key_env} {flaw}{place}", fatal=True, cure=cure)
+        user = f"{self.model} at {self.source}" if self.source else self.model
+        raise errors.MissingKeysError([errors.MissingKey(self.key_env, flaw, self.host, user)])
 
     def quoted(self, text: str, width: int = 300) -> str:
         """Return the beginning of untrusted text, with ``***`` in place of the key and secrets."""

@@ -107,7 +107,7 @@ def test_a_missing_key_ends_the_run_before_a_call_and_names_the_variable(
         monkeypatch.setenv("MY_KEY", value)
     model = build(base_url=server.url, api_key_env="MY_KEY")
     for attempt in (model.ready, lambda: ask(model)):
-        with pytest.raises(ModelError, match=r"^MY_KEY .* \(ftgate.yaml:7\)\n") as caught:
+        with pytest.raises(ModelError, match=r"^MY_KEY .* \(.* at ftgate.yaml:7\)\n") as caught:
             attempt()
         assert f"127.0.0.1:{server.port}" in caught.value.cure
         assert caught.value.fatal
