@@ -362,34 +362,6 @@ _MEASURES = {
     "human_preference": "share of pairs in which [people](../judges.md#people) prefer the "
     "candidate",
 }
-_OPTION_MEANINGS = {
-    "normalize": "differences to ignore: `unicode`, `case`, `whitespace`, `punctuation`, or a list "
-    "of them; default for labels: the last three, unless that makes two labels the same; for "
-    "fields see [extraction](../metrics.md#extraction)",
-    "pattern": "a regular expression that finds the label or number in an answer (its first group "
-    "if any); for `format` the whole answer must match",
-    "json_field": "dotted path of the label or number in a JSON answer, such as `result.label`",
-    "order": "`true`: tool calls must come in the expected order",
-    "extra": "further tool calls: `wrong` (default) or `ignore`",
-    "ignore_arguments": "arguments of tool calls that are not compared",
-    "arguments": "mapping with `lists`, `tolerance`, `normalize`: when two arguments of a tool "
-    "call are the same",
-    "labels": "labels to average over; default: all",
-    "pos_label": "the positive label",
-    "json_schema": "a JSON Schema, or the path of one, that the answer must satisfy",
-    "allowed": "all allowed answers",
-    "max_chars": "maximum number of characters",
-    "strip_code_fence": "`true`: ignore one Markdown code fence around the whole answer",
-    "fields": "dotted names of the fields to score; default: all that the test set expects",
-    "average": "`samples` (default) or `micro`",
-    "lists": "`match` (default of `field_f1`, which alone has it) pairs the items of two lists so "
-    "that most fields agree, `sequence` compares by position, `set` whole items in any order",
-    "tolerance": "allowed difference between numbers: one number, or for fields a mapping of field "
-    "to number",
-    "relative": "allowed difference as a share of the expected number",
-    "cap": "the largest error that counts; an answer without a number costs it; required",
-    "separator": "between labels that are not a JSON list; default `,`",
-}
 _NEEDED_OPTIONS: dict[str, dict[str, Any]] = {
     **{name: {"pos_label": "yes"} for name in ("f1", "precision", "recall")},
     "format": {"max_chars": 80},
@@ -444,6 +416,8 @@ def _judged(name: str) -> Any:
 
 
 def _metrics(schema: _Schema) -> Iterator[str]:
+    from pytest_ftgate.config import forms
+    from pytest_ftgate.config.metric_options import OPTIONS
     from pytest_ftgate.metrics import built_in_names, judged
 
     if set(_MEASURES) != set(built_in_names()):
@@ -457,17 +431,18 @@ def _metrics(schema: _Schema) -> Iterator[str]:
         if name in judged.NAMES:  # their keys are in the schema
             rows.append(_metric_row(name, _judged(name), extra=""))
             continue
-        metric, options, extra = _built(name)
+        metric, taken, extra = _built(name)
         rows.append(_metric_row(name, metric, extra))
-        for option in options:
-            takers.setdefault(option, []).append(name)
+        for option_name in taken:
+            takers.setdefault(option_name, []).append(name)
 
-    if set(_OPTION_MEANINGS) != set(takers):
-        raise ValueError(f"options and explanations differ: {set(_OPTION_MEANINGS) ^ set(takers)}")
+    if set(OPTIONS) != set(takers):
+        raise ValueError(f"options and explanations differ: {set(OPTIONS) ^ set(takers)}")
 
     options = []
-    for option, meaning in _OPTION_MEANINGS.items():
-        options.append((f"`{option}`<br>{_family_of(takers[option])}", meaning))
+    for name, option in OPTIONS.items():
+        form = forms.form(name, option.example, in_python=False, is_keyword=False)
+        options.append((f"`{name}`<br>{_family_of(takers[name])}", f"{option.meaning}<br>`{form}`"))
 
     yield "## Metrics"
     yield (

@@ -13,7 +13,15 @@ from pytest_ftgate.text import cut, plain_number
 _PLAIN = re.compile(r"[A-Za-z_./][\w./-]*(:[\w./-]+)*")
 """Texts that YAML reads as text without quotes, wherever they stand."""
 
-_WORDS = {"off": False, "no": False, "false": False, "none": False, "on": True, "true": True}
+_WORDS = {
+    "off": False,
+    "no": False,
+    "false": False,
+    "none": False,
+    "on": True,
+    "yes": True,
+    "true": True,
+}
 """Words for a switch, which YAML or people take for one."""
 
 _SWITCHED = {True: ("auto", "fail"), False: (False, "ignore")}
@@ -69,6 +77,8 @@ def _texts(value: str) -> Iterator[Any]:
         yield f"http://{value}"
     if function_in(value) is not None:
         yield function_in(value)
+    if "," in value:
+        yield [part.strip() for part in value.split(",")]
     yield [value]
 
 

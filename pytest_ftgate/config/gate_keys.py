@@ -20,6 +20,7 @@ from pytest_ftgate.config.keys import (
     optional,
     words,
 )
+from pytest_ftgate.config.metric_options import OPTIONS
 from pytest_ftgate.config.metrics import JUDGED, CalibrationKeys, MetricSpec, MetricsValue
 from pytest_ftgate.config.models import (
     PROVIDERS,
@@ -51,9 +52,6 @@ Evidence = Annotated[
 Served = Literal["style", "format", "classification", "extraction", "latency", "cost"]
 Goal = Literal[Served, "knowledge", "reasoning", "one_off", "safety", "new_modality"]
 Factor = Annotated[float, Field(gt=1, allow_inf_nan=False), Weaker("lower")]
-
-
-_METRIC_OPTIONS = ("pattern", "json_field", "pos_label", "labels", "normalize")
 
 
 class GateKeys(Keys):
@@ -225,10 +223,10 @@ class GateKeys(Keys):
         if key in model_keys.REQUEST_PARAMETERS:
             parameter = model_keys.as_parameter(key, value)
             return f"this is a request parameter: write {parameter} in a model"
-        if key in _METRIC_OPTIONS:
-            return f"this is an option of a metric: write metric: {{name: ..., {key}: ...}}"
         if key in data.DataKeys.model_fields:
             return f"this is a key of a data set: write test_set: {{path: ..., {key}: ...}}"
+        if key in OPTIONS:
+            return f"this is an option of a metric: write metric: {{name: ..., {key}: ...}}"
         if any(key in kind.model_fields for kind in PROVIDERS.values()):
             return "this is a key of a model: write it in baseline or candidate, or under models"
         return None

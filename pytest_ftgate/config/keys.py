@@ -426,9 +426,8 @@ class Keys(Placeable, BaseModel):
         if key not in names:
             if cls.model_config["extra"] == "allow":
                 return next((text for _, text in _unfit(value, (key,))), None)
-            unknown = (
-                f"unknown key{suggestion(key, names, f'; the known keys are {listed(names)}')}"
-            )
+            known = f"; the known keys are {listed(names, at_most=len(names))}"
+            unknown = f"unknown key{suggestion(key, names, known)}"
             return cls._elsewhere(key, value) or unknown
 
         if value is None:

@@ -146,6 +146,9 @@ def read_schema(options: Options) -> Any:
             problem = getattr(error, "what", f"not JSON: {error}")
             raise _error(options, f"{place}: {problem}") from None
 
+    elif not isinstance(schema, Mapping):
+        raise options.wrong(_KEY, schema, "a mapping, or the path of a file")
+
     if not isinstance(schema, Mapping) or not schema:
         raise _error(options, f"{place} must be a mapping that is not empty")
 

@@ -11,7 +11,7 @@ from typing import Any
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics import labels
-from pytest_ftgate.metrics.options import Options
+from pytest_ftgate.metrics.options import Options, is_finite
 from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, by_example
 from pytest_ftgate.text import excerpt, show_number
 
@@ -177,16 +177,16 @@ def _within(options: Options) -> Within:
         raise options.error("within needs tolerance or relative, and not both", cure=cure)
 
     (key,) = keys
-    allowed = options.number(key)
-    if allowed is None or allowed < 0:
-        raise options.wrong(key, allowed, "a number of at least 0")
+    allowed = options.read(
+        key, lambda value: is_finite(value) and value >= 0, "a number of at least 0"
+    )
     return Within(reading, Fraction(repr(allowed)), relative=key == "relative")
 
 
 def _absolute_error(options: Options) -> AbsoluteError:
     options.allow("pattern", "json_field", "cap")
     reading = labels.read_part(options)
-    cap = options.number("cap")
+    cap = options.read("cap", lambda value: is_finite(value) and value > 0, "a number above 0")
     if cap is None:
         what = "absolute_error needs cap, the largest error that counts: without it no gain can be "
         what += "shown"
@@ -194,7 +194,4 @@ def _absolute_error(options: Options) -> AbsoluteError:
             "Write the error from which on an answer is useless: {name: absolute_error, cap: 30}."
         )
         raise options.error(what, key="cap", cure=cure)
-
-    if cap <= 0:
-        raise options.wrong("cap", cap, "a number above 0")
     return AbsoluteError(reading, cap)

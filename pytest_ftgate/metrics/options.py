@@ -11,10 +11,11 @@ from functools import partial
 from importlib import import_module
 from typing import Any, TypeVar
 
-from pytest_ftgate.config import MetricSpec
+from pytest_ftgate.config import MetricSpec, forms
+from pytest_ftgate.config.metric_options import OPTIONS
 from pytest_ftgate.data import Example, expected_text
 from pytest_ftgate.errors import ConfigError, MetricError
-from pytest_ftgate.text import EXCERPT, excerpt, listed, nearest, printable
+from pytest_ftgate.text import EXCERPT, excerpt, got, listed, nearest, printable
 
 # --- normalization of texts before they are compared ----------------------------------------------
 
@@ -192,7 +193,7 @@ class Options:
             return None
         value = self.spec.options[key]
         if not fits(value):
-            raise self.wrong(key, value, expected)
+            raise self.wrong(key, value, expected, fits)
         return value
 
     def text(self, key: str) -> str | None:
@@ -204,16 +205,29 @@ class Options:
         chosen: str = self.read(key, names.__contains__, f"one of {', '.join(names)}") or names[0]
         return chosen
 
-    def number(self, key: str) -> float | None:
-        number: float | None = self.read(key, _is_finite, "a finite number")
-        return number
-
     def count(self, key: str) -> int | None:
         count: int | None = self.read(key, _is_count, "a whole number above 0")
         return count
 
-    def wrong(self, key: str, value: Any, expected: str) -> ConfigError:
-        return self.error(f"must be {expected}, got {excerpt(repr(value))}", key=key)
+    def wrong(
+        self, key: str, value: Any, expected: str, fits: Callable[[Any], Any] = lambda _: False
+    ) -> ConfigError:
+        """Return the error of an option's value, with the form to paste.
+
+        The form has the first meaning of the value that ``fits``, else the option's example.
+        """
+        in_python = self.spec.source.kind in ("marker", "fixture")
+        intro = "for example"
+        meant = OPTIONS[key].example
+        for meaning in filter(fits, forms.meanings(value)):
+            intro = "write"
+            meant = meaning
+            break
+        form = forms.form(key, meant, in_python=in_python, is_keyword=False)
+        found = got(value, ())
+        if isinstance(value, list | tuple | Mapping):
+            found = f"got {excerpt(repr(value))}"
+        return self.error(f"must be {expected}, {found}: {intro} {form}", key=key)
 
 
 def is_number(value: Any) -> bool:
@@ -221,7 +235,7 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_finite(value: Any) -> bool:
+def is_finite(value: Any) -> bool:
     return is_number(value) and abs(value) <= sys.float_info.max
 
 

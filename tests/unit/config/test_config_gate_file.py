@@ -77,10 +77,7 @@ def test_several_problems_are_listed_in_the_order_of_their_lines(refused):
         for line, place in zip(other_lines, places, strict=True)
     ] == [True] * 9
     first, *others = GateKeys.model_fields
-    assert (
-        f"the known keys are {first}, {', '.join(others[:11])} and {len(others) - 11} more"
-        in other_lines[2]
-    )
+    assert f"the known keys are {first}, {', '.join(others[:11])}, " in other_lines[2]
     assert "2" in last_line
 
 
