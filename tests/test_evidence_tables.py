@@ -20,6 +20,7 @@ PROGRAMS = [
     *(("evidence", f"--{option}") for option in OPTIONS),
     ("limits",),
     ("rare_labels",),
+    ("unlabeled",),
 ]
 
 

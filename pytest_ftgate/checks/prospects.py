@@ -19,6 +19,9 @@ from pytest_ftgate.statistics.planning import Chances, chances
 ASSUMED_VALUE = 0.8
 """The assumed value of a baseline without known answers, as a share of the metric's range."""
 
+_FEWEST_ROWS = 1_000
+"""From so many rows on, a gain of a few points is met closely by whole numbers of fixed ones."""
+
 
 def improved(best: Scored, gain: float, **changes: Any) -> Scored | None:
     """Return the score of a candidate that gains at least so much; None if there is less to gain.
@@ -70,11 +73,19 @@ def needed_for(
 
     The arguments are those of :func:`chances_of_gain`.
     """
-    candidate = None if baseline is None else improved(baseline, gain, broken=broken)
-    if baseline is None or candidate is None:
+    if baseline is None:
         return None
 
-    needed = gate.compare(baseline, candidate, role).examples_needed
+    n_scored = len(measure.rightness(baseline))
+    codes = group_codes(gate.gain_set.groups[:n_scored], n_scored)
+    if codes is None and baseline.per_example is not None:
+        baseline = _repeated(baseline, _FEWEST_ROWS)
+    candidate = improved(baseline, gain, broken=broken)
+    if candidate is None:
+        return None
+
+    question = _question(gate, role)
+    needed = measure.compare_scored(baseline, candidate, groups=codes, **question).examples_needed
     if needed is None:
         return None
     more = max(needed - len(gate.gain_set), 0)
@@ -83,6 +94,21 @@ def needed_for(
     differ = float((old != new).mean())
     both_right = float(((old == baseline.metric.best) & (new == old)).mean())
     return Needed(gain, more, ceil(more * differ), ceil(more * (1 - both_right)))
+
+
+def _repeated(baseline: Scored, fewest: int) -> Scored:
+    """Return the scores of the same examples, each as often as makes at least ``fewest`` rows."""
+    n = len(measure.rightness(baseline))
+    return baseline.drawn(np.resize(np.arange(n), n * ceil(fewest / n)))
+
+
+def _question(gate: Context, role: str) -> dict[str, Any]:
+    """Return what the gain over a baseline must show."""
+    return {
+        "margin": gate.config.standard_of(role).gain,
+        "confidence": gate.config.confidence,
+        "evidence": gate.evidence_of(role),
+    }
 
 
 def chances_of_gain(
@@ -110,11 +136,7 @@ def chances_of_gain(
     metric = gate.deciding
     n = len(gate.gain_set)
     codes = group_codes(gate.gain_set.groups, n)
-    question: dict[str, Any] = {
-        "margin": gate.config.standard_of(role).gain,
-        "confidence": gate.config.confidence,
-        "evidence": gate.evidence_of(role),
-    }
+    question = _question(gate, role)
     if metric.pairwise:
         return _chances_of_pairs(n, gain, codes, question)
     if metric.kind == "right_wrong" and gate.config.repeats == 1 and codes is None:

@@ -23,6 +23,8 @@ from gate_project import (
     wrong,
 )
 
+from pytest_ftgate.statistics.planning import chances
+
 N = 200
 DIFFERENT = (*range(3), *range(160, N))
 """The inputs that one model alone has right, of which the candidate breaks three."""
@@ -314,6 +316,19 @@ def test_the_plan_says_how_many_inputs_and_labels_would_decide(project: Project)
     assert needed[1] == needed[2]
     project.gate_test()
     assert "260 examples" in words(project.run("--ftgate-plan"))
+
+
+@pytest.mark.parametrize("margin", [0.02, 0.03, 0.05, 0.08])
+def test_so_many_examples_give_80_percent_power(project: Project, margin: float) -> None:
+    project.gate_test(unlabeled_set=..., margin=margin)
+    text = words(project.run("--ftgate-plan"))
+    more = re.search(r"takes about (\d+) more examples", text)
+    # Twice the margin is no whole number of 60 examples.
+    asked: dict[str, Any] = {"margin": margin, "confidence": 0.95, "evidence": "significant"}
+    n = 60 + int(more[1]) if more is not None else 60
+    true = {"gain": 2 * margin, "disagreement": 2 * margin + 2 * 2 / 60}
+    assert chances(n, **true, **asked).passed > 0.79
+    assert more is None or chances(n - 10, **true, **asked).passed < 0.83
 
 
 # --- the file to label ----------------------------------------------------------------------------
