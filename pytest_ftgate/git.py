@@ -93,9 +93,15 @@ def _refusal(done: subprocess.CompletedProcess[bytes]) -> HistoryError:
     return HistoryError(f"git cannot read this repository: {complaint}", cure=fix)
 
 
-def in_repository(folder: Path) -> bool:
-    """Return whether a folder is in a working tree, without asking git."""
-    return any((parent / ".git").exists() for parent in (folder, *folder.parents))
+def top_folder(folder: Path) -> Path | None:
+    """Return the top folder of a folder's working tree, without asking git; None outside of one.
+
+    A submodule and a nested repository have one of their own.
+    """
+    for parent in (folder, *folder.parents):
+        if (parent / ".git").exists():
+            return parent
+    return None
 
 
 @dataclass(frozen=True)
@@ -197,7 +203,7 @@ def find_base(folder: Path, ref: str | None = None, *, in_ci: bool = True) -> Ba
         NoHistoryError: there is no repository, no commit, or locally a shallow clone.
         HistoryError: git is not installed, or the repository has no merge base with that branch.
     """
-    if not in_repository(folder):
+    if top_folder(folder) is None:
         raise NoHistoryError("the project is in no git repository", cure=_INIT)
     printed = os.fsdecode(git(folder, "rev-parse", "--is-shallow-repository", "--show-toplevel"))
     shallow, _, top = printed.removesuffix("\n").partition("\n")

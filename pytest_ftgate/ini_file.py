@@ -4,6 +4,7 @@ Source: https://docs.pytest.org/en/stable/reference/customize.html (which file w
 that count).
 """
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,6 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ftgate.errors import ConfigError, Where, shown_path
+
+GATE_FILE = "ftgate.yaml"
+CONFIG = "ftgate_config"
+"""The ini key that names another gate file."""
 
 _INI = "[pytest]"
 _NATIVE = "[tool.pytest]"
@@ -51,6 +56,12 @@ class IniFile:
     def ours(self) -> Mapping[str, Any]:
         """Return our keys of what pytest reads."""
         return {key: value for key, value in self.values.items() if key.startswith("ftgate_")}
+
+    @property
+    def gate_file(self) -> Path:
+        """Return the path of the gate file that it names; it may not exist."""
+        name = str(self.ours.get(CONFIG, GATE_FILE))
+        return Path(os.path.abspath(self.path.parent / name))
 
     def where(self, key: str) -> Where:
         """Return the line of a key."""

@@ -19,14 +19,12 @@ from pytest_ftgate.config import (
 )
 from pytest_ftgate.data import DataSet, Example, canonical_json, load_examples, normalized_input
 from pytest_ftgate.errors import FtgateError, HistoryError, NoHistoryError, shown_path
-from pytest_ftgate.git import Base, find_base, find_branch
+from pytest_ftgate.git import Base, find_base, find_branch, top_folder
 from pytest_ftgate.ini_file import INI_NAMES, IniFile, line_of, read_ini, used_ini
 from pytest_ftgate.models.recorded import read_rows
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import cut, excerpt, plural
 
-_GATE_FILE = "ftgate.yaml"
-_CONFIG = "ftgate_config"
 _REQUIRED = "ftgate_required"
 _FORBID = "ftgate_forbid_weakening"
 _BASE_REF = "ftgate_base_ref"
@@ -138,7 +136,7 @@ class _Past:
         """Return the gate file of the ini file; without one, ``file``."""
         if self.ini is None:
             return self.file
-        path = _gate_file_of(self.ini)
+        path = self.ini.gate_file
         return self.file if self.base.content(path) is None else path
 
 
@@ -212,8 +210,8 @@ def _past_at(base: Base, file: Path, home: Path) -> _Past:
         ini = used_ini((place / name for name in INI_NAMES), base.content)
         if ini is None:
             continue
-        gate_file = _gate_file_of(ini)
-        if place == home or gate_file == file or not gate_file.exists():
+        is_ours = ini.gate_file == file or not ini.gate_file.exists()
+        if place == home or is_ours:
             inis.append(ini)
     return _Past(base, tuple(inis), file_then)
 
@@ -234,12 +232,6 @@ def _gate_file_at(base: Base, file: Path) -> Path:
 
 def _depth(folder: Path) -> int:
     return len(folder.parts)
-
-
-def _gate_file_of(ini: IniFile) -> Path:
-    """Return the path of the gate file that an ini file names."""
-    name = str(ini.ours.get(_CONFIG, _GATE_FILE))
-    return Path(os.path.abspath(ini.path.parent / name))
 
 
 # --- ini files ------------------------------------------------------------------------------------
@@ -430,9 +422,19 @@ def _prompt_files(config: GateKeys) -> Iterator[Path]:
 
 
 def _untracked(base: Base, path: Path, gate: str | None = None) -> Iterator[Finding]:
-    if not base.tracks(path):
+    if base.tracks(path):
+        return
+
+    # Git knows of a submodule only its commit, and of a nested repository nothing.
+    top = top_folder(path.parent)
+    if top is None or top == base.root:
         text = f"{shown_path(path)} is not in git, so changes cannot be detected"
         yield Finding("untracked", gate, text, _ADD)
+        return
+    text = f"{shown_path(path)} is in another git repository, {shown_path(top)}, "
+    text += "so changes cannot be detected"
+    cure = f"Judge the gate in {shown_path(top)}, or move the file into this repository."
+    yield Finding("untracked", gate, text, cure)
 
 
 # --- examples -------------------------------------------------------------------------------------

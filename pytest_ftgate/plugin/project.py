@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,10 @@ from pytest_ftgate import errors
 from pytest_ftgate.checks.weaker import Compared, compare
 from pytest_ftgate.config import GateFile, load_gate_file
 from pytest_ftgate.gate.state import sign_of_ci
-from pytest_ftgate.ini_file import find_ini
+from pytest_ftgate.git import top_folder
+from pytest_ftgate.ini_file import GATE_FILE, find_ini
 
-GATE_FILE = "ftgate.yaml"
+_MOST_FOUND = 3
 
 
 def option_path(config: pytest.Config, text: str) -> Path:
@@ -108,32 +111,59 @@ class Project:
         return f"Run pytest in {shown_folder}."
 
     def missing(self) -> errors.ConfigError:
-        """Return the error of a missing gate file, with one in another place that may be meant."""
-        fix = "Create it, set another path with ini ftgate_config, or give all keys in the marker."
-        for path in self._other_places():
-            if path.is_file():
-                shown = errors.shown_path(path)
-                if path.parent in self.home.parents:
-                    fix = f"Found {shown}: run pytest in {errors.shown_path(path.parent)}"
-                else:
-                    written = Path(os.path.relpath(path, self.home)).as_posix()
-                    fix = f"Found {shown}: move it, or write ftgate_config = {written}"
-                break
+        """Return the error of a missing gate file, which says of each one elsewhere how to use it."""
+        found = self.other_files
+        cure = "Create it, set another path with ini ftgate_config, or give all keys in the marker."
+        if found:
+            cure = " ".join(self._use_of(path, is_only=len(found) == 1) for path in found)
 
         folder = errors.shown_path(self.path.parent)
         if self.path.parent == self.home:
             ini = self._config.inipath
             folder = f"the folder of {ini.name}" if ini is not None else "pytest's rootdir"
         text = f"gate file not found: searched for {self.path.name} in {folder}"
-        return errors.ConfigError(text, where=errors.Where(errors.shown_path(self.path)), cure=fix)
+        return errors.ConfigError(text, where=errors.Where(errors.shown_path(self.path)), cure=cure)
+
+    @cached_property
+    def other_files(self) -> tuple[Path, ...]:
+        """Return the first gate files in other places, above and below, that may be meant."""
+        return tuple(islice(filter(Path.is_file, self._other_places()), _MOST_FOUND))
 
     def _other_places(self) -> Iterator[Path]:
         """Yield where the gate file may be instead: in a folder above, or below."""
+        folder = self.path.parent
         yield self.path.with_suffix(".yml")
-        for folder in self.path.parent.parents:
+        for parent in folder.parents:
+            if (folder / ".git").exists():
+                break  # what is above belongs to another repository
+            folder = parent
             yield folder / self.path.name
         for depth in ("*", "*/*"):
             yield from sorted(self.path.parent.glob(f"{depth}/{self.path.name}"))
+
+    def _use_of(self, path: Path, *, is_only: bool) -> str:
+        """Return how to judge the gates of a gate file that was found in another place."""
+        folder = path.parent
+        found = f"Found {errors.shown_path(path)}:"
+        ini = None
+        with suppress(errors.ConfigError):  # which pytest says there
+            ini = find_ini(folder)
+        home = folder
+        read_there = folder / GATE_FILE
+        if ini is not None:
+            home = ini.path.parent
+            read_there = ini.gate_file
+        if path == read_there:
+            return f"{found} run pytest in {errors.shown_path(home)}."
+
+        # A session has one gate file, of its own repository.
+        if is_only and top_folder(folder) == top_folder(self.home):
+            written = Path(os.path.relpath(path, self.home)).as_posix()
+            ini_path = self._config.inipath or self.home / "pytest.ini"
+            return f"{found} write ftgate_config = {written} in {errors.shown_path(ini_path)}."
+        line = "" if path.name == GATE_FILE else f" with ftgate_config = {path.name}"
+        shown = errors.shown_path(folder)
+        return f"{found} add {shown}/pytest.ini{line} and run pytest in {shown}."
 
     def collects_all(self) -> bool:
         """Return whether pytest was asked to collect all tests of the gate file's folder."""

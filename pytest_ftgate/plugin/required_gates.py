@@ -208,10 +208,14 @@ def _find_unmet(project: Project, results: Sequence[GateResult], marked_tests: S
 
     unmet: dict[str, Unmet] = {}
     if "all" in names and not project.gate_names:
-        lack = "does not exist" if file is None else "has no gates"
+        lack, cure, test = "has no gates", _ADD_GATES, None
+        if file is None:
+            error = project.missing()
+            lack, test = "does not exist", _test_with(error, results)
+            if project.other_files:
+                cure = error.cure_shown
         reason = f"{shown_path(project.path)} {lack}"
-        test = _test_with(project.missing(), results) if file is None else None
-        unmet["all"] = Unmet("all", reason, _ADD_GATES, "names no gate", test)
+        unmet["all"] = Unmet("all", reason, cure, "names no gate", test)
 
     tests_of = _tests_by_gate(results, marked_tests)
     for required in project.required:

@@ -1,7 +1,7 @@
 """Where a gate's keys may stand, and which place wins."""
 
 import pytest
-from gate_project import Project, check, words
+from gate_project import Files, Project, check, words, write_files
 
 
 def test_nearest_wins_key_by_key(project: Project) -> None:
@@ -141,15 +141,68 @@ def test_a_session_has_one_gate_file(green: Project) -> None:
     (green.path / "ftgate.yaml").unlink()
     check = green.report()["gates"][1]["checks"][0]
     assert "searched for ftgate.yaml in the folder of pytest.ini" in check["message"]
-    assert "Found b/ftgate.yaml" in check["cure"]
-    assert "ftgate_config = b/ftgate.yaml" in check["cure"]
+    assert check["cure"] == "Found b/ftgate.yaml: run pytest in b."
     green.file("ftgate.yaml", text)
     green.file("b/pytest.ini", "[pytest]\nftgate_required = another\n")
     assert [gate["name"] for gate in green.report("b")["unjudged"]] == ["another"]
     green.file("b/pytest.ini", "[pytest]\nftgate_config = lost.yaml\n")
     green.file("lost.yaml", text)
     (gate,) = green.report("b")["gates"]
-    assert "Found" in gate["checks"][0]["cure"]
+    assert gate["checks"][0]["cure"].endswith(
+        "lost.yaml: write ftgate_config = ../lost.yaml in b/pytest.ini."
+    )
+
+
+INI = "[pytest]\n"
+LOST = {
+    "nowhere": ({}, "Create it, set another path with ini ftgate_config, or give all keys in the marker."),
+    "below": ({"a/ftgate.yaml": ""}, "Found a/ftgate.yaml: write ftgate_config = a/ftgate.yaml in pytest.ini."),
+    "two below": ({"a/ftgate.yaml": "", "b/c/ftgate.yaml": "", "b/c/pytest.ini": INI},
+        "Found a/ftgate.yaml: add a/pytest.ini and run pytest in a. Found b/c/ftgate.yaml: run pytest in b/c."),
+    "many below": ({f"{name}/ftgate.yaml": "" for name in "abcdef"},
+        " ".join(f"Found {name}/ftgate.yaml: add {name}/pytest.ini and run pytest in {name}." for name in "abc")),
+    "beside an ini file of another project": ({"a/ftgate.yaml": "", "a/tox.ini": INI},
+        "Found a/ftgate.yaml: run pytest in a."),
+    "beside an ini file that names another one": (
+        {"a/ftgate.yaml": "", "a/pytest.ini": f"{INI}ftgate_config = other.yaml\n"},
+        "Found a/ftgate.yaml: write ftgate_config = a/ftgate.yaml in pytest.ini."),
+    "beside a broken ini file": ({"a/ftgate.yaml": "", "a/pytest.ini": "broken\n"},
+        "Found a/ftgate.yaml: run pytest in a."),
+    "in a nested repository": ({"a/.git/HEAD": "", "a/ftgate.yaml": ""},
+        "Found a/ftgate.yaml: add a/pytest.ini and run pytest in a."),
+    "in a submodule": ({"a/.git": "gitdir: ../.git/modules/a\n", "a/ftgate.yaml": "", "a/pytest.ini": INI},
+        "Found a/ftgate.yaml: run pytest in a."),
+    "with the other suffix": ({"ftgate.yml": ""}, "Found ftgate.yml: write ftgate_config = ftgate.yml in pytest.ini."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("files", "cure"), LOST.values(), ids=LOST)
+def test_a_missing_gate_file_says_how_to_use_one_elsewhere(
+    green: Project, files: Files, cure: str
+) -> None:
+    green.ini_file("ftgate_required = all")
+    (green.path / "ftgate.yaml").unlink()
+    write_files(green.path, files)
+    result = green.run()
+    result.assert_outcomes(passed=1, errors=1)
+    assert f"fix: {cure}" in words(result)
+    (green.path / "test_gate.py").unlink()
+    text = words(green.run())
+    assert "required gate all names no gate: ftgate.yaml does not exist" in text
+    assert (f"fix: {cure}" in text) == bool(files)
+
+
+def test_a_missing_gate_file_says_where_to_run_pytest(green: Project) -> None:
+    """Another project's repository above is no place to look at."""
+    green.file("deep/pytest.ini", INI)
+    (green.path / "test_gate.py").rename(green.path / "deep/test_gate.py")
+    (green.path / "pytest.ini").unlink(missing_ok=True)
+    cure = f"fix: Found {green.path.as_posix()}/ftgate.yaml: run pytest in {green.path.as_posix()}."
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(green.path / "deep")
+        assert cure in words(green.run())
+        green.file("deep/.git", "gitdir: ../.git/modules/deep")
+        assert "fix: Create it, set another path" in words(green.run())
 
 
 def test_a_test_of_a_project_beside_it_is_not_judged_by_this_gate_file(green: Project) -> None:

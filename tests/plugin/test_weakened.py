@@ -377,3 +377,28 @@ def test_where_weakening_is_forbidden(repo: Project, then: Files, now: Files, te
     gate = repo.gate(*where)
     assert gate["passed"] == (not text), told(gate)
     assert text in told(gate)
+
+
+@pytest.mark.parametrize("kind", ["submodule", "nested repository"])
+def test_files_of_another_repository_are_not_compared_with_this_one(
+    repo: Project, kind: str
+) -> None:
+    """What git says of this project, it says neither of a submodule nor of a repository in a folder."""
+    sub = repo.path / "sub"
+    data = ("test.jsonl", "train.jsonl", "base.jsonl", "ft.jsonl")
+    files = {name: (repo.path / name).read_text(encoding="utf-8") for name in data}
+    write_files(sub, {**files, "ftgate.yaml": GATE_FILE})
+    on_a_branch(sub)
+    if kind == "submodule":
+        git(repo.path, "submodule", "add", "-q", "./sub")
+    ini = "[pytest]\nftgate_config = sub/ftgate.yaml\n"
+    write_files(repo.path, {"ftgate.yaml": None, "pytest.ini": ini})
+    repo.ini["ftgate_config"] = "sub/ftgate.yaml"
+    commit(repo, on_main=True)
+
+    write_files(sub, {"ftgate.yaml": EASY})
+    finding = check(repo.judge("support"), "untracked")
+    mentions(finding, "sub/ftgate.yaml is in another git repository, sub", "Judge the gate in sub")
+    assert "Add it to git" not in finding["cure"]
+    repo.ini["ftgate_forbid_weakening"] = True
+    assert "is in another git repository" in told(repo.judge("support"))
