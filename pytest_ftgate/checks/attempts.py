@@ -287,7 +287,7 @@ class Attempt:
         message = f"the answers of {models} are not those of the last verdict ({last.at[:10]}): "
         message += "each new set of answers makes a lucky pass more likely"
         source = str(self.config.sources["max_attempts"])
-        cure = "Set max_attempts, which judges each attempt at a stricter level, "
+        cure = "Set max_attempts, which gives each attempt a share of the chance of a false pass, "
         cure += "or label a fresh test set."
         yield Check("attempts", "warning", message, source=source, cure=cure)
 

@@ -212,8 +212,8 @@ class GateKeys(Keys):
         "The maximum age of the oldest answer used for the verdict, in days.", example=30
     )
     max_attempts: Annotated[int, Field(ge=1, le=5), Weaker("higher")] = optional(
-        "The number of distinct sets of answers that may be judged on this test set, each at a "
-        "stricter level of confidence. Default: no limit.",
+        "The number of distinct sets of answers that may be judged on this test set. Each gets a "
+        "share of the chance of a false pass. Default: no limit.",
         example=3,
     )
 

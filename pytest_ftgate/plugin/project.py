@@ -111,7 +111,7 @@ class Project:
         return f"Run pytest in {shown_folder}."
 
     def missing(self) -> errors.ConfigError:
-        """Return the error of a missing gate file, which says of each one elsewhere how to use it."""
+        """Return the error of a missing gate file, and how to use the ones found elsewhere."""
         found = self.other_files
         cure = "Create it, set another path with ini ftgate_config, or give all keys in the marker."
         if found:

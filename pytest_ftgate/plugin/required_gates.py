@@ -210,10 +210,10 @@ def _find_unmet(project: Project, results: Sequence[GateResult], marked_tests: S
     if "all" in names and not project.gate_names:
         lack, cure, test = "has no gates", _ADD_GATES, None
         if file is None:
-            error = project.missing()
-            lack, test = "does not exist", _test_with(error, results)
+            lost = project.missing()
+            lack, test = "does not exist", _test_with(lost, results)
             if project.other_files:
-                cure = error.cure_shown
+                cure = lost.cure_shown
         reason = f"{shown_path(project.path)} {lack}"
         unmet["all"] = Unmet("all", reason, cure, "names no gate", test)
 
