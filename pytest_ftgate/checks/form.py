@@ -6,6 +6,7 @@ would do. So the malformed answers of a baseline count as ties, and as right for
 champion in whole sentences may know more than its score says.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -31,6 +32,9 @@ from pytest_ftgate.text import (
     show_difference,
     show_needed,
 )
+
+_LABEL_NUMBER = re.compile(r"(LABEL_)?\d+")
+"""What an encoder or Transformers writes in place of a label."""
 
 _ORDER: tuple[Status, ...] = ("pass", "inconclusive", "fail")
 
@@ -188,6 +192,8 @@ def cure_of_candidate(gate: Context) -> str | None:
     }
     most_frequent = max(counts, key=counts.__getitem__)
     answers = set(chain(*gate.scored["candidate"].answers))
+    if metric.uses_labels and all(map(_LABEL_NUMBER.fullmatch, filter(None, answers))):
+        cure = "they are numbers of labels, so record the text: encoder.inverse_transform([n])[0]"
     if most_frequent not in cures and len(answers) == 1:
         return None  # the same text to every example has no output to be read
 

@@ -21,7 +21,7 @@ from pytest_ftgate.config.keys import (
     words,
     wrong_type,
 )
-from pytest_ftgate.data import FORMATS
+from pytest_ftgate.data import FORMATS, SUFFIXES
 from pytest_ftgate.errors import shown_path
 from pytest_ftgate.text import quoted
 
@@ -35,6 +35,15 @@ class DataKeys(Keys):
     """Examples and how to read them: a file, or in Python code an object in place of the path."""
 
     _rows: Any = PrivateAttr(None)
+
+    @classmethod
+    def _elsewhere(cls, key: str, value: Any) -> str | None:
+        if key in ("id", "input", "expected", "group"):
+            return f"this is a name of a column: write fields: {{{key}: ...}}"
+        if isinstance(value, str) and value.lower().endswith(SUFFIXES):
+            return "unknown key; did you mean 'path'?"
+        return None
+
     file: PathText = Field(
         alias="path",
         description="The path of the file, relative to this file.",

@@ -24,6 +24,9 @@ _WORDS = {
 }
 """Words for a switch, which YAML or people take for one."""
 
+_LEVELS = {"error": True, "strict": True, "disabled": False, "disable": False, "skip": False}
+"""Words for the levels of a check in other tools."""
+
 _SWITCHED = {True: ("auto", "fail"), False: (False, "ignore")}
 """What a switch means to the keys whose values are words."""
 
@@ -71,8 +74,9 @@ def _texts(value: str) -> Iterator[Any]:
         digits = re.sub(r",(?=\d{3}$)|_", "", quantity["number"]).replace(",", ".")
         number = round(float(digits) * _FACTORS[quantity["unit"]], 10)
         yield int(number) if number == number // 1 else number
-    if value.lower() in _WORDS:
-        yield from _SWITCHED[_WORDS[value.lower()]]
+    is_on = {**_WORDS, **_LEVELS}.get(value.lower())
+    if is_on is not None:
+        yield from _SWITCHED[is_on]
     if _HOST.fullmatch(value):
         yield f"http://{value}"
     if function_in(value) is not None:

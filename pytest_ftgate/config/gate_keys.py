@@ -376,7 +376,9 @@ class GateKeys(Keys):
         """Return the key with its value and source: ``margin 0.05 (ftgate.yaml:14)``."""
         value = getattr(self, key)
         text = plain_number(value) if isinstance(value, float) else str(value)
-        return f"{key} {text} ({self.sources[key]})"
+        source = str(self.sources[key])
+        # Only a place in a file says more than the place of the message.
+        return f"{key} {text} ({source})" if ":" in source else f"{key} {text}"
 
 
 def comparison_of(key: str) -> Weaker | None:

@@ -30,6 +30,7 @@ from pytest_ftgate.config.keys import (
     Source,
     Text,
     Weaker,
+    misread,
     optional,
     place,
     reading_of,
@@ -191,7 +192,7 @@ def _read_metrics(value: Any, info: ValidationInfo) -> MetricSpec | tuple[Metric
     if not isinstance(value, list | tuple):
         return _read_metric(value, info)
     if not value:
-        raise refusal("must not be empty")
+        raise misread("must not be empty")
     metrics = _SEVERAL.validate_python(value, context=info.context)
     names = [metric.name for metric in metrics]
     twice = [

@@ -4,7 +4,7 @@ import os
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, PlainValidator
+from pydantic import AfterValidator, ConfigDict, Field, PlainValidator
 
 from pytest_ftgate.config.keys import (
     AboveZero,
@@ -18,6 +18,7 @@ from pytest_ftgate.config.keys import (
     Text,
     matching,
     optional,
+    refusal,
     wrong_type,
 )
 
@@ -202,6 +203,18 @@ def _read_names(value: Any) -> Any:
 _ServedAs = Annotated[Any, PlainValidator(_read_names, json_schema_input_type=_Names)]
 
 
+_FILE = re.compile(r"\S+\.(md|txt|j2|jinja2?|prompt)")
+
+
+def _no_path(value: str) -> str:
+    if _FILE.fullmatch(value):
+        raise refusal(f"this is the path of a file, and no prompt: write system_file: {value}")
+    return value
+
+
+_Prompt = Annotated[Text, AfterValidator(_no_path)]
+
+
 class OpenAIKeys(_Asked):
     """A model behind any OpenAI-compatible endpoint."""
 
@@ -223,7 +236,7 @@ class OpenAIKeys(_Asked):
         "The name of the environment variable that holds the API key, never the key itself.",
         example="OPENAI_API_KEY",
     )
-    system: Text = _SYSTEM
+    system: _Prompt = _SYSTEM
     system_file: PathText = _SYSTEM_FILE
     few_shot: Count = _FEW_SHOT
     retrieval: Count = _RETRIEVAL
@@ -353,7 +366,7 @@ class TransformersKeys(_Asked):
         "Generation parameters, such as repetition_penalty. Default: greedy decoding.",
         example={"repetition_penalty": 1.1},
     )
-    system: Text = _SYSTEM
+    system: _Prompt = _SYSTEM
     few_shot: Count = _FEW_SHOT
     template: Text = _TEMPLATE
     price: Price = optional(

@@ -25,6 +25,7 @@ from pytest_ftgate.config.keys import (
     ProvenDrop,
     Text,
     Weaker,
+    misread,
     optional,
     refusal,
     refused_key,
@@ -47,7 +48,7 @@ class ThresholdKeys(Keys):
     @model_validator(mode="after")
     def _bounded(self) -> "ThresholdKeys":
         if not self.ends:
-            raise refusal("needs min, max or both")
+            raise misread("needs min, max or both")
         if len(self.ends) == 2 and self.min > self.max:
             raise refusal(f"min {self.min:g} is greater than max {self.max:g}")
         return self

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.config import comparing
+from pytest_ftgate.config import comparing, forms
 from pytest_ftgate.config.gate_file import GateFile
 from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.keys import (
@@ -281,8 +281,12 @@ def _missing(keys: Sequence[str], where: Where | None, unnamed_in: GateFile | No
     ``unnamed_in``: the gate file, where the marker names none of its gates.
     """
     named = [f"{key} (or {_OTHERS[key]})" if key in _OTHERS else key for key in keys]
-    cure = "Write them into the gate of the gate file, its marker or judge(); data and models may "
-    cure += "also come from fixtures such as ftgate_candidate."
+    forms_of_keys = []
+    for key in keys:
+        example = GateKeys.example_of(key)
+        forms_of_keys.append(forms.form(key, example, in_python=False, is_keyword=False))
+    cure = f"Write {', '.join(forms_of_keys)} into the gate of the gate file, or into its marker "
+    cure += "or judge(); data and models may also come from fixtures such as ftgate_candidate."
     if unnamed_in is not None and unnamed_in.gate_names:
         mark = f'@pytest.mark.ftgate("{unnamed_in.gate_names[0]}")'
         cure = f"Name a gate of {unnamed_in.shown}, as in {mark}. Or: {cure}"

@@ -168,15 +168,21 @@ _SPLITS = {"train", "test", "validation"}
 
 def _table_of_columns(columns: Mapping[Any, Any]) -> Table | None:
     """Return the rows of a mapping of columns of one length; None for another mapping."""
-    lengths = set()
-    for column in columns.values():
-        if isinstance(column, str | Mapping) or not hasattr(column, "__len__"):
-            return None
-        lengths.add(len(column))
-    if len(columns) < 2 or len(lengths) > 1 or columns.keys() <= _SPLITS:
+    lengths = set(lengths_of(columns).values())
+    if len(columns) < 2 or len(lengths) != 1 or columns.keys() <= _SPLITS:
         return None
     rows = zip(*columns.values(), strict=True)
     return Table([dict(zip(map(str, columns), row, strict=True)) for row in rows])
+
+
+def lengths_of(columns: Mapping[Any, Any]) -> dict[str, int]:
+    """Return the length of each column by its name; none where a value is no column."""
+    lengths = {}
+    for name, column in columns.items():
+        if isinstance(column, str | Mapping) or not hasattr(column, "__len__"):
+            return {}
+        lengths[str(name)] = len(column)
+    return lengths
 
 
 def index_of(value: Any, limit: int | None) -> tuple[Any, ...] | None:

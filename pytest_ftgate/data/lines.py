@@ -170,6 +170,9 @@ def _in_a_folder_beside(path: Path) -> str | None:
     return None
 
 
+_FILES_SHOWN = 8
+
+
 def missing(path: Path) -> UnopenedError:
     """Return the error that a file does not exist, with what was probably meant."""
     shown = shown_path(path)
@@ -181,6 +184,7 @@ def missing(path: Path) -> UnopenedError:
 
     # The folder may be unreadable, or absent as well.
     near = None
+    files: list[str] = []
     if os.access(path.parent, os.R_OK):
         # Without the suffix, which would make any two names alike.
         files = sorted(os.listdir(path.parent), key=lambda name: (name.endswith(path.suffix), name))
@@ -197,4 +201,8 @@ def missing(path: Path) -> UnopenedError:
             "names of the Hugging Face hub are not read: save the data as a file, or give a "
             "Dataset in Python code"
         )
+    elif files:
+        visible = sorted(name for name in files if not name.startswith("."))
+        more = ", ..." if len(visible) > _FILES_SHOWN else ""
+        cure = f"{cure}; that folder has {', '.join(visible[:_FILES_SHOWN])}{more}"
     return UnopenedError("no such file", where=Where(path=shown), cure=cure)

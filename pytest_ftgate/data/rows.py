@@ -20,7 +20,7 @@ from pytest_ftgate.data.example import (
 from pytest_ftgate.data.faults import without_faults
 from pytest_ftgate.data.turns import examples_by_turn
 from pytest_ftgate.errors import DataError, FtgateError, Where, located
-from pytest_ftgate.text import excerpt, kind_of, listed, nearest
+from pytest_ftgate.text import excerpt, kind_of, listed, nearest, printable
 
 _USUAL_INPUTS = "input, text, question, prompt, query, instruction, utterance, sentence"
 _USUAL_OUTPUTS = (
@@ -568,6 +568,10 @@ class _Rows:
         where = Where(path=self._origin)
         if isinstance(self._rows, Mapping):
             message = f"must be a list of rows, got one mapping with the keys {listed(self._rows)}"
+            lengths = cells.lengths_of(self._rows)
+            if len(set(lengths.values())) > 1:
+                counts = [f"{printable(name)} has {n:,}" for name, n in lengths.items()]
+                message = f"the columns have different lengths: {', '.join(counts)}"
             cure = (
                 "return all rows as a list (of a fixture that yields its rows, pytest takes only "
                 "the first), a dict of two or more columns of one length, or one of several splits"

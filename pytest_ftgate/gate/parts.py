@@ -112,7 +112,9 @@ def _rows_by_value(spec: SliceKeys, field: str, test: DataSet) -> dict[str, list
             f"no example of the test set has the field {text.printable(field, text.EXCERPT)!r}",
             where=spec.sources["fields"].where("slices.fields"),
             evidence=f"the fields of the test set are: {text.listed(fields)}",
-            cure=f"Did you mean {near!r}?" if near else None,
+            cure=f"Did you mean {near!r}?"
+            if near
+            else f"Add {field} to the rows of the test set, or remove it from slices.",
         )
     return rows
 

@@ -48,7 +48,7 @@ def _impossible(
     """Return the error of a value that the metric ``name`` cannot have."""
     span = f"is between {low:g} and {high:g}" if high < inf else f"is never below {low:g}"
     message = f"{key} {value:g} is impossible: {name} {span}"
-    cure = f"Did you mean {value / 100:g}?" if high == 1 < value <= 100 else None
+    cure = f"Did you mean {value / 100:g}?" if high == 1 <= value <= 100 else None
     return ConfigError(message, where=Where(source.at), cure=cure)
 
 
@@ -68,11 +68,11 @@ def _check_prediction(config: GateKeys, metric: Metric) -> None:
     gain = expected_gain(prediction, metric)
     if evidence.reaches(gain, -config.max_drop if config.matches else config.margin):
         return
-    change = f"from {prediction.start:g} to {prediction.goal:g} ({prediction.source})"
-    message = f"hypothesis: {change} is a gain of {show_difference(gain, share=metric.share)}, "
+    change = f"from {prediction.start:g} to {prediction.goal:g}"
+    message = f"{change} is a gain of {show_difference(gain, share=metric.share)}, "
     message += f"which does not meet {config.quoted(config.asked_by)}"
     cure = "Correct the hypothesis, or do not train: the gate would fail even if it came true."
-    raise ConfigError(message, cure=cure)
+    raise ConfigError(message, where=Where(prediction.source.at, key="hypothesis"), cure=cure)
 
 
 def _check_missing_answers(config: GateKeys) -> None:

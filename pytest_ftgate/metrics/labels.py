@@ -296,7 +296,10 @@ def refuse_unrepeated(labels: LabelSet, spec: MetricSpec, test: DataSet, trainin
     cure = (
         "Choose a metric of texts: exact_match, within for numbers, rouge_l, or a judge (rubric)."
     )
-    raise ConfigError(problem, where=spec.source.where("metric"), cure=cure)
+    where = spec.source.where("metric")
+    if spec.source.kind == "default":
+        where = test.where(0)  # nobody has written a metric
+    raise ConfigError(problem, where=where, cure=cure)
 
 
 def refuse_blank(options: Options) -> None:

@@ -58,6 +58,8 @@ def unknown_provider(spec: ModelSpec) -> ConfigError:
     )
     if meant is not None:
         cure = f"write provider: {meant}, or {meant}:{spec.options.get('model', 'NAME')}"
+    elif spec.source.absolute(f"{spec.provider}.py").exists():
+        cure = f"write python:{spec.spelling}"
     return ConfigError(
         f"unknown provider {spec.provider!r}",
         where=spec.source.where(),

@@ -227,6 +227,12 @@ def _import_cure(target: str, error: BaseException) -> str | None:
         return f"write python:{function}"
 
     module, _, name = target.partition(":")
+    functions = []
+    for public, value in vars(sys.modules.get(module, object)).items():
+        if inspect.isfunction(value) and not public.startswith("_"):
+            functions.append(public)
+    if isinstance(error, AttributeError) and functions:
+        return f"write one of its functions: {listed(sorted(functions))}"
     if isinstance(error, ModuleNotFoundError) and error.name is not None:
         if f"{module}.".startswith(f"{error.name}."):
             return "install it, or add the module's folder to pytest's ini key pythonpath"

@@ -202,6 +202,8 @@ class RecordedModel(protocol.BuiltModel):
         ids = dict.fromkeys(id_ for id_, _ in self.rows)
         evidence = f"recorded ids: {listed(ids, _IDS_SHOWN)}"
         cure = "record the model on this example too, or correct the ids"
+        if not example.has_own_id:
+            cure = "give the rows of the test set the ids of the recording: they have none"
         answer = f'id "{excerpt(example.id)}"'
         if repeat:
             answer += f", repeat {repeat}"

@@ -184,3 +184,22 @@ def test_a_cure_does_not_keep_a_margin_that_the_gate_does_not_have(project: Proj
     gate = ends(project.judge(margin=..., max_drop=0.05, faster_by=2), "fail")
     mentions(check(gate, "max_drop"), *SCARCE)
     assert "margin" not in check(gate, "max_drop")["cure"]
+
+
+def test_answers_that_are_the_numbers_of_labels_are_told_apart_from_a_form(
+    project: Project,
+) -> None:
+    for output in (lambda i: str(i % 3), lambda i: f"LABEL_{i % 3}"):
+        project.predictions("ft.jsonl", 60, output=output)
+        mentions(check(project.judge(), "margin"), "60 of 60", "encoder.inverse_transform")
+
+
+def test_ids_that_only_the_recordings_have_are_to_be_written_into_the_test_set(
+    project: Project,
+) -> None:
+    rows = read_jsonl(project.path / "test.jsonl")
+    for row in rows:
+        del row["id"]
+    write_jsonl(project.path / "test.jsonl", rows)
+    gate = ends(project.judge(), "error")
+    mentions(check(gate, "candidate_answers"), "recorded ids: t0", "they have none")

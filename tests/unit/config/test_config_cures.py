@@ -112,7 +112,12 @@ def test_another_set_is_not_suggested_for_a_missing_file(folder):
     (folder / "test.jsonl").touch()
     assert "test.jsonl" in missing(folder / "tset.jsonl").cure
     assert "test.jsonl" in missing(folder / "test.json").cure
-    assert "test.jsonl" not in missing(folder / "other.jsonl").cure
+    cure = missing(folder / "other.jsonl").cure
+    assert ("did you mean" in cure, "that folder has" in cure, "test.jsonl" in cure) == (
+        False,
+        True,
+        True,
+    )
 
 
 @pytest.mark.parametrize("provider", ["vllm", "anthropic"])
@@ -143,3 +148,24 @@ def test_what_is_wrong_with_a_model_is_told_where_it_is_written(refused):
 def test_an_object_keeps_its_name_as_long_as_it_lives():
     first, second = Forest(), Forest()
     assert token(first) == token(first) != token(second)
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"candidate": {"provider": "openai", "model": "m", "system": "p/prompt.md"}}, "write system_file: p/prompt.md"),
+        ({"test_set": {"file": "t.jsonl"}}, "did you mean 'path'?"),
+        ({"test_set": {"path": "t.jsonl", "input": "question"}}, "write fields: {input: ...}"),
+        ({"checks": {"leaked": "error"}}, 'write "leaked": "fail"'),
+        ({"checks": {"leaked": "skip"}}, 'write "leaked": "ignore"'),
+        ({"thresholds": {"accuracy": {}}}, 'for example thresholds={"accuracy": {"min": 0.8}'),
+        ({"metric": []}, 'for example metric="accuracy"'),
+    ],
+)  # fmt: skip
+def test_a_value_that_stands_in_the_wrong_place_is_told_the_right_one(keys, words):
+    assert words in refusal(layer({**SELF_CONTAINED, **keys})).what
+
+
+def test_missing_keys_are_told_with_their_forms():
+    rest = {key: value for key, value in SELF_CONTAINED.items() if key != "margin"}
+    assert "margin: 0.05" in refusal(layer(rest)).cure

@@ -116,13 +116,17 @@ class TestNames:
 
 class TestNoIterables:
     @pytest.mark.parametrize(
-        "rows", [{"input": "a", "expected": "b"}, {"input": ["a", "b"], "expected": ["c"]}]
+        ("rows", "found"),
+        [
+            ({"input": "a", "expected": "b"}, "one mapping with the keys input, expected"),
+            ({"input": ["a", "b"], "expected": ["c"]}, "input has 2, expected has 1"),
+        ],
     )
-    def test_one_row_or_uneven_columns_say_what_to_return(self, rows):
+    def test_one_row_or_uneven_columns_say_what_to_return(self, rows, found):
         refused(
             rows,
             "",
-            "one mapping with the keys input, expected",
+            found,
             "return all rows as a list",
             "columns of one length",
         )
