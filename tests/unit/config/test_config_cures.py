@@ -153,7 +153,10 @@ def test_an_object_keeps_its_name_as_long_as_it_lives():
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ({"candidate": {"provider": "openai", "model": "m", "system": "p/prompt.md"}}, "write system_file: p/prompt.md"),
+        (
+            {"candidate": {"provider": "openai", "model": "m", "system": "p/prompt.md"}},
+            "write system_file: p/prompt.md",
+        ),
         ({"test_set": {"file": "t.jsonl"}}, "did you mean 'path'?"),
         ({"test_set": {"path": "t.jsonl", "input": "question"}}, "write fields: {input: ...}"),
         ({"checks": {"leaked": "error"}}, 'write "leaked": "fail"'),
