@@ -372,13 +372,14 @@ class GateKeys(Keys):
             return ""
         return source.at
 
-    def quoted(self, key: str) -> str:
-        """Return the key with its value and source: ``margin 0.05 (ftgate.yaml:14)``."""
+    def quoted(self, key: str, beside: str) -> str:
+        """Return ``margin 0.05 (ftgate.yaml:14)``, without a place that is that of ``beside``."""
         value = getattr(self, key)
         text = plain_number(value) if isinstance(value, float) else str(value)
-        source = str(self.sources[key])
-        # Only a place in a file says more than the place of the message.
-        return f"{key} {text} ({source})" if ":" in source else f"{key} {text}"
+        source = self.sources[key]
+        if source.at == self.sources[beside].at:
+            return f"{key} {text}"
+        return f"{key} {text} ({source})"
 
 
 def comparison_of(key: str) -> Weaker | None:

@@ -311,7 +311,7 @@ def _check_standards(config: GateKeys) -> None:
         cure = "Add the prompt that the candidate must beat: baselines: {prompt: NAME, ...}."
         raise _contradiction(config, "baselines", text, cure)
     if config.margin is not None and config.max_drop is not None:
-        text = f"{config.quoted('max_drop')} is set, too"
+        text = f"{config.quoted('max_drop', beside='margin')} is set, too"
         cure = "Remove one of them. With max_drop the candidate may be worse, and no gain is "
         cure += "required."
         raise _contradiction(config, "margin", text, cure)
@@ -359,7 +359,8 @@ def _check_gain(config: GateKeys) -> None:
         cure += "time, or both; or add the prompt to baselines, with a margin."
         raise _contradiction(config, "max_drop", text, cure)
     if config.sources["evidence"].kind != "default" and config.evidence != "proven":
-        text = f"contradicts {config.quoted('max_drop')}, which needs evidence: proven"
+        max_drop = config.quoted("max_drop", beside="evidence")
+        text = f"contradicts {max_drop}, which needs evidence: proven"
         cure = "Remove evidence, or write evidence: proven."
         raise _contradiction(config, "evidence", text, cure)
 
@@ -380,8 +381,8 @@ def _check_data(config: GateKeys) -> None:
 def _check_candidate(config: GateKeys) -> None:
     """Refuse a candidate that a gate names and does not judge."""
     if config.stage == "ready" and config.has_candidate:
-        what = f"{config.quoted('stage')} judges no candidate, and this gate names one: "
-        what += str(config.candidate)
+        stage = config.quoted("stage", beside="candidate")
+        what = f"{stage} judges no candidate, and this gate names one: {config.candidate}"
         cure = "Remove stage to judge the candidate, or remove candidate until it is trained."
         raise _contradiction(config, "candidate", what, cure)
 
@@ -394,7 +395,8 @@ def _check_half(config: GateKeys) -> None:
 
     cure = "Remove candidate_half."
     if config.stage == "ready":
-        text = f"is for a candidate, and {config.quoted('stage')} judges none"
+        stage = config.quoted("stage", beside="candidate_half")
+        text = f"is for a candidate, and {stage} judges none"
         raise _contradiction(config, "candidate_half", text, cure)
     if config.asked_by == "agreement":
         text = "says whether more data reach a margin, and this gate asks for agreement alone"

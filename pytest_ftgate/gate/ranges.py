@@ -70,7 +70,7 @@ def _check_prediction(config: GateKeys, metric: Metric) -> None:
         return
     change = f"from {prediction.start:g} to {prediction.goal:g}"
     message = f"{change} is a gain of {show_difference(gain, share=metric.share)}, "
-    message += f"which does not meet {config.quoted(config.asked_by)}"
+    message += f"which does not meet {config.quoted(config.asked_by, beside='hypothesis')}"
     cure = "Correct the hypothesis, or do not train: the gate would fail even if it came true."
     raise ConfigError(message, where=Where(prediction.source.at, key="hypothesis"), cure=cure)
 

@@ -27,7 +27,7 @@ MODELS = [
     (takes_the_example, True, ["takes_the_example raised TypeError", "the input alone"]),
     ("python:mistaken:Tuned", False, ["Tuned is a class"]),
     ("python:mistaken.py:predict", False, ["write python:mistaken:predict"]),
-    ("python:mistaken:predct", False, ["did you mean mistaken:predict?"]),
+    ("python:mistaken:predct", False, ["one of its functions: predict"]),
     ("python:imports:f", False, ["install no_such_package", "imports.py:2"]),
     ("python:absent:f", False, ["pythonpath"]),
     ("python:predict", False, ["'predict'", 'candidate="python:app.models:predict"']),
@@ -66,7 +66,10 @@ DATA = [
         ["one mapping with the keys input, expected", "yields its rows"],
     ),
     ({"pth": "test.jsonl"}, ["test_set.pth", "'path'"]),
-    ({"input": ["a", "b"], "expected": ["x"]}, ["one mapping", "columns of one length"]),
+    (
+        {"input": ["a", "b"], "expected": ["x"]},
+        ["input has 2, expected has 1", "columns of one length"],
+    ),
 ]
 
 

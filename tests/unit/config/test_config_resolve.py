@@ -166,8 +166,8 @@ def test_of_several_models_each_goes_by_the_name_that_the_gate_gives_it(load):
 
 def test_numbers_and_words_are_quoted_plainly():
     config = marked(margin=2)
-    assert config.quoted("margin") == "margin 2"
-    assert config.quoted("stage") == "stage accept"
+    assert config.quoted("margin", beside="margin") == "margin 2"
+    assert config.quoted("stage", beside="margin") == "stage accept (default)"
 
 
 def test_a_path_may_be_a_path_object():

@@ -55,7 +55,7 @@ def of_set(baseline_arm, candidate_arm, **asked):
 
 def test_a_clear_gain():
     comparison = right_wrong(31, 9, 200)
-    assert (comparison.n, comparison.wins, comparison.losses) == (200, 31, 9)
+    assert (comparison.n, comparison.fixed, comparison.broken) == (200, 31, 9)
     assert (comparison.gain, comparison.required, comparison.reached, comparison.status) == (
         0.11,
         0.03,
@@ -112,7 +112,7 @@ def test_bounds_and_decisions_agree(n, data, margin):
     if margin >= 0:
         assert above_zero or not comparison.reaches_margin
     swapped = right_wrong(losses, wins, n, margin=margin, evidence="observed")
-    assert (swapped.gain, swapped.wins, swapped.losses) == (-comparison.gain, losses, wins)
+    assert (swapped.gain, swapped.fixed, swapped.broken) == (-comparison.gain, losses, wins)
     assert swapped.upper_bound == pytest.approx(-exact_lower(wins, losses, n, 0.05), abs=1e-12)
 
 
@@ -158,7 +158,7 @@ def test_macro_f1_by_the_jackknife():
     assert ("jackknife" in comparison.method, "Gaffke" in comparison.method) == (True, True)
     assert comparison.note is None
     right = [arm.predicted[0] == arm.gold for arm in (baseline_arm, candidate_arm)]
-    assert (comparison.wins, comparison.losses) == (
+    assert (comparison.fixed, comparison.broken) == (
         (right[1] & ~right[0]).sum(),
         (right[0] & ~right[1]).sum(),
     )

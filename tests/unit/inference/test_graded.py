@@ -176,7 +176,7 @@ def test_preferences_are_the_paired_test_of_wins_and_losses_at_twice_the_margin(
     paired = compare_right_wrong(values == 0, values == 1, margin=0.1, **ASKED)
     comparison = compare_preferences(values, margin=0.05, **ASKED)
     assert comparison.gain == pytest.approx((30 + 18 / 2) / 60 - 1 / 2)
-    assert (comparison.wins, comparison.losses, comparison.p_margin) == (30, 12, paired.p_margin)
+    assert (comparison.fixed, comparison.broken, comparison.p_margin) == (30, 12, paired.p_margin)
     assert (comparison.lower_bound, comparison.upper_bound) == (
         paired.lower_bound / 2,
         paired.upper_bound / 2,

@@ -91,7 +91,11 @@ def test_counts_of_labels_give_the_bounds_of_micro_f1_of_labels():
     ):
         asked = {"margin": margin, "confidence": 0.95, "evidence": "proven", "groups": groups}
         ours, theirs = (compare_set(base[i], cand[i], **asked) for i in (1, 0))
-        assert (ours.wins, ours.losses, ours.method) == (theirs.wins, theirs.losses, theirs.method)
+        assert (ours.fixed, ours.broken, ours.method) == (
+            theirs.fixed,
+            theirs.broken,
+            theirs.method,
+        )
         assert (ours.lower_bound, ours.p_margin) == pytest.approx(
             (theirs.lower_bound, theirs.p_margin), abs=1e-9
         )
