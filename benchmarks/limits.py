@@ -16,6 +16,10 @@ from functools import partial
 import numpy as np
 from evidence import exact_region, head, macro_f1, percent, row
 
+from pytest_ftgate.checks.constant_baseline import beats_deals
+from pytest_ftgate.config.keys import BUILT_IN
+from pytest_ftgate.config.metrics import MetricSpec
+from pytest_ftgate.metrics import build_metric
 from pytest_ftgate.statistics.compare import compare_right_wrong
 from pytest_ftgate.statistics.planning import corrected_confidence
 
@@ -82,6 +86,32 @@ def small_slice(rng: np.random.Generator, repetitions: int, n: int, slices: int)
     return failed / repetitions
 
 
+def little_skill(
+    rng: np.random.Generator, repetitions: int, shares: Sequence[float], points: int = 5
+) -> float:
+    """Return how often a baseline that is a few points better than a constant is a fair one.
+
+    The labels have these shares, and a wrong answer is one of the other labels, each as often as
+    the other ones. The baseline must beat the constant, and its own answers dealt at random. As
+    every deal is scored, a tenth of the repetitions must do.
+    """
+    names = [str(label) for label in range(len(shares))]
+    metric = build_metric(MetricSpec("accuracy", {}, BUILT_IN), labels=names, custom={})
+    sizes = np.round(np.array(shares) * N).astype(int)
+    gold = np.repeat(np.arange(len(sizes)), sizes)
+    constant = int(sizes.max())
+    expected = gold.astype(str).tolist()
+    repetitions = max(2, repetitions // 10)
+    passed = 0
+    for _ in range(repetitions):
+        wrong = (gold + rng.integers(1, len(sizes), N)) % len(sizes)
+        is_right = rng.random(N) < (constant + points) / N
+        answers = np.where(is_right, gold, wrong).astype(str).tolist()
+        beats_constant = is_right.sum() > constant
+        passed += beats_constant and beats_deals(metric, expected, [answers], 0.95)
+    return passed / repetitions
+
+
 def macro_f1_of(gold: np.ndarray, answers: np.ndarray) -> np.ndarray:
     """Return the macro-F1 of each row of answers."""
     labels = np.arange(LABELS)[:, None, None]
@@ -120,6 +150,18 @@ DESIGNS: dict[str, Callable[[np.random.Generator, int], float]] = {
     "a slice of 5, the only one, loses 60 points: fails": partial(small_slice, n=5, slices=1),
     "a slice of 6, one of 2, loses 60 points: fails": partial(small_slice, n=6, slices=2),
     "a slice of 8, one of 10, loses 60 points: fails": partial(small_slice, n=8, slices=10),
+    "baseline 5 points above a constant, 2 equal labels: passes": partial(
+        little_skill, shares=[1 / 2] * 2
+    ),
+    "baseline 5 points above a constant, 4 equal labels: passes": partial(
+        little_skill, shares=[1 / 4] * 4
+    ),
+    "baseline 5 points above a constant, 10 equal labels: passes": partial(
+        little_skill, shares=[1 / 10] * 10
+    ),
+    "baseline 5 points above a constant, labels 80, 15 and 5 %: passes": partial(
+        little_skill, shares=[0.8, 0.15, 0.05]
+    ),
     "macro-F1, 4 examples of each of 5 labels: mean gain": partial(small_sample_bias, of_each=4),
     "macro-F1, 10 examples of each of 5 labels: mean gain": partial(small_sample_bias, of_each=10),
 }

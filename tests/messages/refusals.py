@@ -173,7 +173,7 @@ KEYS = {  # what stands in place of a line's key or value
     "model: gpt-4.1-mini": ["modl: gpt-4.1-mini"],
     "few_shot: 8": ["few_shot: -1", "few_shot: 2.5", "few_shot: {k: 8}", "api_key: sk-1", "max_tokens: 5"],
     "candidate: tuned": [
-        *("candidate: tuned\n    baselines: {a: tuned}", "candidate: python:os:nosuch"),
+        *("candidate: tuned\n    baselines: {a: tuned}", "candidate: python:colorsys:nosuch"),
         *(f"candidate: {{{keys}}}" for keys in (
             *("provider: recrded, path: base.jsonl", "extends: tund", "extends: 3", "extends: tuned, target: 'm:f'"),
             *("extends: tuned, price: -1", "extends: tuned, provider: python"),
