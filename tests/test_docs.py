@@ -378,6 +378,18 @@ def preview_block(block: Block, project: Project) -> None:
     assert not set(block.text.splitlines()) - printed
 
 
+def golden_block(block: Block, project: Project) -> None:
+    """Check that a golden report has these lines, one after the other."""
+    assert any(block.text in report for report in golden_reports())
+
+
+@cache
+def golden_reports() -> list[str]:
+    """Return what the gates of tests/golden print."""
+    folder = ROOT / "tests" / "golden" / "__snapshots__" / "test_golden"
+    return [path.read_text(encoding="utf-8") for path in folder.glob("*terminal*.txt")]
+
+
 def readme_block(block: Block, project: Project) -> None:
     """See test_readme.py, which runs the example."""
     assert block.text in (ROOT / "README.md").read_text(encoding="utf-8")
@@ -391,6 +403,7 @@ def test_the_flowchart_has_the_defaults_of_a_gate() -> None:
 
 OUTPUTS = {
     "README.md": readme_block,
+    "gallery.md": golden_block,
     "plan.md": preview_block,
     "examples/extraction/README.md": example_block,
     "examples/style_preference/README.md": example_block,

@@ -106,6 +106,31 @@ def unfit_data(project: Project) -> None:
     project.gate_test()
 
 
+@golden()
+def wrong_form(project: Project) -> None:
+    """The baseline knows as much, but answers in sentences."""
+    project.test_set(120)
+    project.predictions("base.jsonl", 120, output=lambda i: f"The label is {label(i)}.")
+    project.predictions("ft.jsonl", 120, range(4))
+    project.gate_test(name="intents")
+
+
+@golden()
+def straw_man(project: Project) -> None:
+    """The baseline gives one answer to nearly everything."""
+    project.predictions("base.jsonl", 60, output=lambda i: "refund" if i else "invoice")
+    project.gate_test(name="intents")
+
+
+@golden()
+def no_room(project: Project) -> None:
+    """The baseline leaves less than the margin."""
+    project.test_set(120)
+    project.predictions("base.jsonl", 120, range(4))
+    project.predictions("ft.jsonl", 120)
+    project.gate_test(name="intents")
+
+
 # --- the case for fine-tuning --------------------------------------------------------------------------------
 
 
