@@ -55,9 +55,17 @@ def power_law(rng: np.random.Generator) -> Curve:
 
 
 def saturating(rng: np.random.Generator) -> Curve:
-    """Return a curve whose error falls exponentially, down to a floor."""
-    floor, scale = rng.uniform(0.02, 0.2), rng.uniform(100, 1_500)
-    height = rng.uniform(0.1, 0.6)
+    """Return a curve whose error falls exponentially, down to a floor that is near."""
+    return exponential(rng, rng.uniform(100, 350))
+
+
+def late(rng: np.random.Generator) -> Curve:
+    """Return a curve that is still in its slow start, so that each doubling brings more."""
+    return exponential(rng, rng.uniform(500, 1_500))
+
+
+def exponential(rng: np.random.Generator, scale: float) -> Curve:
+    floor, height = rng.uniform(0.02, 0.2), rng.uniform(0.1, 0.6)
     return lambda rows: 1 - floor - height * float(np.exp(-rows / scale))
 
 
@@ -97,6 +105,7 @@ DESIGNS = {
     "saturating, 500 examples": Design(saturating, 500),
     "flat, 200 examples": Design(flat),
     "flat, a seed's luck of 1 point": Design(flat, seed=0.01),
+    "a slow start, 200 examples": Design(late),
     "with a jump, 200 examples": Design(jump),
     "with a jump, 500 examples": Design(jump, 500),
 }
