@@ -9,8 +9,8 @@ A simulated gate failed by a margin that its candidate may reach with twice the 
 the accuracy that the learning curve has at its number of rows, give or take its seed's luck; two
 models of one curve are right on the same examples, but for a third of them. "Wrong yes" is said
 where twice the rows do not bring what is missing, in the mean over seeds on the same test set, and
-"wrong no" where they do; both are shares of all gates that failed. "Right yes" is the share of those that twice the rows would turn
-green.
+"wrong no" where they do; both are shares of all gates that failed. "Right yes" is the share of
+those that twice the rows would turn green.
 
 Real curves are those of a linear model on TF-IDF of words and characters, trained on 160 to 2,500
 rows and once more on twice as many. The half and the candidate answer 400 test rows, as in a gate;

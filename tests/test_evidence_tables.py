@@ -19,6 +19,7 @@ PROGRAMS = [
     ("evidence",),
     *(("evidence", f"--{option}") for option in OPTIONS),
     ("limits",),
+    ("more_data",),
     ("rare_labels",),
     ("unlabeled",),
 ]
