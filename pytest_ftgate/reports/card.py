@@ -80,6 +80,7 @@ def _facts(result: GateResult) -> Iterator[str]:
     yield from sentences.gain_sentence(result)
     yield from sentences.agreement_sentence(result)
     yield from sentences.upper_bound_sentence(result)
+    yield from sentences.doubling_sentence(result)
     yield from sentences.method_sentence(result)
 
     for role, model in result.models.items():

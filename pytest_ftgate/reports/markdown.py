@@ -115,6 +115,10 @@ def _open(result: GateResult) -> Iterator[str]:
     yield from table(tables.models(result))
     for sentence in sentences.hypothesis_sentence(result):
         yield from (inline(sentence), "")
+    # The cure of a red gate says it.
+    if result.passed:
+        for sentence in sentences.doubling_sentence(result):
+            yield from (inline(sentence), "")
     warnings = sentences.with_status(result.checks, "warning")
     yield from _checks(result, warnings, cures_shown)
 

@@ -302,6 +302,22 @@ def hypothesis_sentence(result: GateResult) -> Iterator[str]:
         yield f"hypothesis: {result.hypothesis}{outcomes[result.hypothesis_reached]}"
 
 
+def doubling_sentence(result: GateResult) -> Iterator[str]:
+    """Yield what the last doubling of the training set brought, where ``candidate_half`` tells."""
+    if result.more_data is not None:
+        for check in result.checks:
+            if check.name == "more_data":
+                yield check.message
+
+
+def missing(result: GateResult) -> str:
+    """Return what another doubling has to bring: ``7.0 points are missing``."""
+    if result.more_data is None or result.more_data.missing is None:
+        return "nothing is missing"
+    amount = text.show_amount(result.more_data.missing, share=text.is_share(result.metric_range))
+    return f"{amount} are missing"
+
+
 # --- examples to look at --------------------------------------------------------------------------
 
 

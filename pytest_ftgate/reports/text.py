@@ -78,7 +78,7 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     # Above a table of recorded answers this would read as a contradiction.
     if not result.models_called and not models:
         lines.append(Line("no model was called"))
-    lines += _lines([*models, *sentences.hypothesis_sentence(result)])
+    lines += _lines([*models, *_remarks(result, is_full=is_full)])
 
     if is_full:
         lines += _lines(_details(result))
@@ -97,6 +97,16 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
         warnings = [check for check in warnings if check.name != "power"]
     lines += _warnings(warnings)
     return [*lines, *_lines(counted)]
+
+
+def _remarks(result: GateResult, *, is_full: bool) -> Iterator[str]:
+    """Yield the hypothesis, and what more training data brought.
+
+    The latter is said by the cure of a red gate, and by a note of its own if ``is_full``.
+    """
+    yield from sentences.hypothesis_sentence(result)
+    if result.passed and not is_full:
+        yield from sentences.doubling_sentence(result)
 
 
 def _lines(texts: Iterable[str], colour: str = "", indent: str = "    ") -> list[Line]:

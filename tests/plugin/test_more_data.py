@@ -75,6 +75,23 @@ def test_the_last_doubling_answers_whether_another_one_will_do(
     assert (without["verdict"], without["more_data"]) == (gate["verdict"], None)
 
 
+SENTENCE = "the last doubling (100 to 200 rows) brought +10.0 points (95 % bounds "
+
+
+def test_every_report_says_what_the_last_doubling_brought(project: Project) -> None:
+    models(project, 40, 60)
+    project.gate_test()
+    formats = {"html": "report.html", "markdown": "report.md", "card": "card.md"}
+    options = [f"--ftgate-report={name}:{path}" for name, path in formats.items()]
+    result = project.run(*options)
+    assert SENTENCE in " ".join(result.stdout.str().split())
+    for path in formats.values():
+        text = (project.path / path).read_text(encoding="utf-8")
+        assert SENTENCE in text.replace("&#40;", "(")
+    page = (project.path / "report.html").read_text(encoding="utf-8")
+    assert (page.count('class="plot"'), page.count("nothing is missing")) == (2, 2)
+
+
 def test_the_cure_says_what_was_brought_what_is_missing_and_what_another_doubling_costs(
     project: Project,
 ) -> None:

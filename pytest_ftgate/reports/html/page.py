@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.json import Session, environment
-from pytest_ftgate.result import PROBLEMS_FIRST, GateResult
+from pytest_ftgate.result import PROBLEMS_FIRST, GateResult, MoreData
 from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import (
     is_share,
@@ -87,6 +87,7 @@ def _view(result: GateResult, anchor: str) -> Mapping[str, Any]:
         "result": result,
         "headline": "; ".join(sentences.outcome_sentences(result)),
         "plot": _plot(result),
+        "doubling": _doubling(result),
         "caption": "; ".join(caption),
         "methods": "; ".join(methods),
         "models": tables.models(result),
@@ -95,12 +96,11 @@ def _view(result: GateResult, anchor: str) -> Mapping[str, Any]:
 
 
 def _plot(result: GateResult) -> Mapping[str, Any] | None:
-    """Return the gain over each baseline and its bounds as places in percent of a chart's width."""
+    """Return the chart of the gain over each baseline, with its bounds; None without a gain."""
     if result.gain is None:
         return None
 
-    share = is_share(result.metric_range)
-    compared: dict[str, Comparison] = {}
+    compared: dict[str, Comparison | MoreData] = {}
     for role, comparison in result.gains.items():
         compared[f"over {role}"] = comparison
     if len(compared) <= 1:
@@ -109,7 +109,23 @@ def _plot(result: GateResult) -> Mapping[str, Any] | None:
     required = result.margin or 0.0
     if result.max_drop is not None:
         required = -result.max_drop
+    return _chart(compared, required, share=is_share(result.metric_range))
 
+
+def _doubling(result: GateResult) -> Mapping[str, Any] | None:
+    """Return the chart of what the last doubling of the training set brought, beside what is
+    missing; None without ``candidate_half``.
+    """
+    if result.more_data is None:
+        return None
+    share = is_share(result.metric_range)
+    return _chart({"": result.more_data}, result.more_data.missing or 0.0, share=share)
+
+
+def _chart(
+    compared: Mapping[str, Comparison | MoreData], required: float, *, share: bool
+) -> Mapping[str, Any]:
+    """Return gains and their bounds as places in percent of a chart's width."""
     values = [0.0, required]
     for comparison in compared.values():
         for value in (comparison.gain, comparison.lower_bound, comparison.upper_bound):
