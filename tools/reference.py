@@ -81,16 +81,26 @@ def _site_list(reference: Mapping[str, str]) -> str:
 
     site = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     sections = [f"# {site['site_name']}", f"> {site['site_description']}"]
-    for section in site["nav"]:
-        for title, names in section.items():
-            links = [f"## {title}", ""]
-            for name in names:
-                text = reference.get(name) or (ROOT / "docs" / name).read_text(encoding="utf-8")
-                heading = text.partition("\n")[0].removeprefix("# ")
-                link = "index.html" if name == "index.md" else f"{name.removesuffix('.md')}/"
-                links.append(f"- [{heading}]({link})")
-            sections.append("\n".join(links))
+    for title, names in _groups_of_pages(site["nav"]):
+        links = [f"## {title}", ""]
+        for name in names:
+            text = reference.get(name) or (ROOT / "docs" / name).read_text(encoding="utf-8")
+            heading = text.partition("\n")[0].removeprefix("# ")
+            link = "index.html" if name == "index.md" else f"{name.removesuffix('.md')}/"
+            links.append(f"- [{heading}]({link})")
+        sections.append("\n".join(links))
     return "\n\n".join(sections) + "\n"
+
+
+def _groups_of_pages(nav: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield the groups of the navigation that hold pages: ``Guides: Before training``."""
+    for section in nav:
+        for title, entries in section.items():
+            if all(isinstance(entry, str) for entry in entries):
+                yield title, entries
+                continue
+            for inner, pages in _groups_of_pages(entries):
+                yield f"{title}: {inner}", pages
 
 
 def _page(title: str, *sections: str) -> str:
