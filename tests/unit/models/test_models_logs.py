@@ -5,9 +5,7 @@ import json
 import zipfile
 from pathlib import Path
 
-import pyarrow
 import pytest
-from pyarrow import parquet
 
 from pytest_ftgate.data import content_id
 from pytest_ftgate.errors import DataError
@@ -178,6 +176,8 @@ FORMATS = {
 def test_recorded_answers_are_read_from_files_of_every_kind(tmp_path, name, packed):
     content = FORMATS.get(name, "").encode()
     if name == "a.parquet":
+        pyarrow = pytest.importorskip("pyarrow")
+        parquet = pytest.importorskip("pyarrow.parquet")
         table = pyarrow.table(
             {"id": ["t0", "t0"], "output": ["a, b", ""], "repeat": [0, 1], "latency_s": [0.5, None]}
         )
