@@ -1,11 +1,12 @@
 """The formats of rows that are recognised by their keys. A format is one entry of ``FORMATS``."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from pytest_ftgate.data import example, strict_json
-from pytest_ftgate.data.example import Messages
+from pytest_ftgate.data.example import Messages, canonical_json
 from pytest_ftgate.data.messages import (
     calls_to_send,
     check_role,
@@ -16,7 +17,7 @@ from pytest_ftgate.data.messages import (
     split_conversation,
 )
 from pytest_ftgate.errors import DataError, Where
-from pytest_ftgate.text import listed
+from pytest_ftgate.text import listed, plural
 
 Row = Mapping[str, Any]
 Names = Mapping[str, str]
@@ -53,6 +54,7 @@ class Format:
         covers: formats whose keys such rows may have too.
         when: what the values must be, besides the keys.
         in_lists: one file holds such rows in several lists, which belong together.
+        id_of: returns the id of a row, or None, where it is not in the column ``id``.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Format:
     covers: tuple[str, ...] = ()
     when: Callable[[Row], bool] = field(default=lambda _: True)
     in_lists: bool = False
+    id_of: Callable[[Row], str | None] | None = None
 
     def fits(self, row: Row) -> bool:
         return all(key in row for key in self.keys) and self.when(row)
@@ -425,6 +428,103 @@ def _plain(row: Row, column: Names) -> Parts:
 
 
 _BESIDE = (*_SYSTEM, "tools", "toolConfig")
+_OF_A_REPORT = (
+    *("name", "output", "evaluators", "evaluator_failures", "metrics", "attributes", "scores"),
+    *("labels", "assertions", "task_duration", "total_duration", "source_case_name", "trace_id"),
+    *("span_id", "error_message", "error_stacktrace"),
+)
+_OF_A_RESULT = (
+    *("id", "cost", "gradingResult", "latencyMs", "namedScores", "prompt", "promptId", "promptIdx"),
+    *("provider", "response", "score", "success", "testIdx", "tokenUsage", "metadata", "error"),
+    *("failureReason",),
+)
+_OF_A_TRACE = (
+    *("id", "trace_id", "client_request_id", "state", "request_time", "execution_duration"),
+    *("response", "ok/value"),
+)
+"""What a tool writes beside a case, which says nothing about it."""
+
+_EXPECTATION = "expected_response/value"
+"""Where MLflow writes the expectation ``expected_response``."""
+
+
+# --- cases of other tools -------------------------------------------------------------------------
+
+
+def _case(row: Row, column: Names) -> Parts:
+    """Return the parts of a case of pydantic-evals or DeepEval, whose input may be an object."""
+    question = row[column["inputs" if "inputs" in column else "input"]]
+    if isinstance(question, Mapping):
+        question = canonical_json(question)
+    return Parts(question, row[column["expected_output"]])
+
+
+def _name_of(row: Row) -> str | None:
+    """Return the name of a case; None where it has none, or one that its tool gave it."""
+    name = row.get("source_case_name") or row.get("name")  # a repeat has both
+    # Reports of pydantic-evals call the first case without a name "Case 1".
+    if not isinstance(name, str) or re.fullmatch(r"\s*|Case \d+", name):
+        return None
+    return name
+
+
+def _promptfoo(row: Row, _: Names) -> Parts:
+    """Return the parts of a test of promptfoo: its only variable, and what it must be equal to."""
+    variables = dict(_object(row["vars"], "vars"))
+    expected = _equal_to(_object(row["testCase"], "testCase").get("assert"))
+    # The value may be a variable: {{expected}}.
+    if isinstance(expected, str):
+        named = re.fullmatch(r"\{\{\s*(\w+)\s*\}\}", expected)
+        if named and named[1] in variables:
+            expected = variables.pop(named[1])
+
+    cure = "fields: {id: testIdx, input: vars.NAME, expected: testCase.assert.0.value}"
+    return Parts(_only_variable(variables, cure), expected)
+
+
+def _equal_to(assertions: Any) -> Any:
+    """Return the value of the first assertion ``equals``; None without one."""
+    for assertion in assertions or ():
+        if isinstance(assertion, Mapping) and assertion.get("type") == "equals":
+            return assertion.get("value")
+    return None
+
+
+def _mlflow(row: Row, _: Names) -> Parts:
+    """Return the parts of a row of ``mlflow.genai.evaluate``: its only input is the input."""
+    request = strict_json.container_of(row["request"])
+    expected = row[_EXPECTATION]
+    if not isinstance(request, Mapping):
+        return Parts(row["request"], expected)
+    cure = f"fields: {{id: trace_id, input: request.NAME, expected: {_EXPECTATION}}}"
+    return Parts(_only_variable(request, cure), expected)
+
+
+def _only_variable(variables: Mapping[str, Any], cure: str) -> Any:
+    """Return the value of the only variable besides ``id``."""
+    names = [name for name in variables if name != "id"]
+    if len(names) != 1:
+        message = f"the row has {plural(len(names), 'variable')}, of which one must be the input"
+        raise DataError(message, evidence=f"found: {listed(names)}", cure=cure)
+    return variables[names[0]]
+
+
+def _promptfoo_id(row: Row) -> str | None:
+    """Return the variable ``id`` of a test."""
+    return _id_among(row["vars"])
+
+
+def _mlflow_id(row: Row) -> str | None:
+    """Return the id that the client gave a request, or the input ``id``."""
+    own_id = row.get("client_request_id")
+    return str(own_id) if own_id is not None else _id_among(row["request"])
+
+
+def _id_among(variables: Any) -> str | None:
+    own_id = strict_json.object_of(variables).get("id")
+    return None if own_id is None else str(own_id)
+
+
 _ALL = (
     Format(
         name="plain",
@@ -498,6 +598,44 @@ _ALL = (
         keys=("input", "preferred_output"),
         read=_preferred,
         uses=("non_preferred_output",),
+    ),
+    Format(
+        name="pydantic_evals",
+        title="cases",
+        by="pydantic-evals",
+        keys=("inputs", "expected_output"),
+        read=_case,
+        uses=_OF_A_REPORT,
+        in_lists=True,
+        id_of=_name_of,
+    ),
+    Format(
+        name="deepeval",
+        title="goldens",
+        by="DeepEval",
+        keys=("input", "expected_output"),
+        read=_case,
+        uses=("name", "actual_output"),
+        when=lambda row: "actual_output" in row,
+        id_of=_name_of,
+    ),
+    Format(
+        name="promptfoo",
+        title="tests",
+        by="promptfoo",
+        keys=("vars", "testCase"),
+        read=_promptfoo,
+        uses=_OF_A_RESULT,
+        id_of=_promptfoo_id,
+    ),
+    Format(
+        name="mlflow",
+        title="traces",
+        by="MLflow",
+        keys=("request", _EXPECTATION),
+        read=_mlflow,
+        uses=_OF_A_TRACE,
+        id_of=_mlflow_id,
     ),
 )
 FORMATS: Mapping[str, Format] = {form.name: form for form in _ALL}

@@ -22,9 +22,10 @@ from pytest_ftgate.data.turns import examples_by_turn
 from pytest_ftgate.errors import DataError, FtgateError, Where, located
 from pytest_ftgate.text import excerpt, kind_of, listed, nearest, printable
 
-_USUAL_INPUTS = "input, text, question, prompt, query, instruction, utterance, sentence"
+_USUAL_INPUTS = "input, inputs, text, question, prompt, query, instruction, utterance, sentence"
 _USUAL_OUTPUTS = (
-    "expected, label, answer, output, completion, response, target, intent, category, class, labels"
+    "expected, label, answer, output, completion, response, target, intent, category, class, "
+    "labels, ground_truth"
 )
 _USUAL = {
     "input": frozenset(_USUAL_INPUTS.split(", ")),
@@ -173,9 +174,12 @@ class RowReader:
         example_input = _checked_input(content.input, key_of_input)
         if self._by_turn:
             example_input = _conversation_in(content, columns)
+        own_id = _id_in(row, column.get("id"))
+        if columns.format.id_of is not None and "id" not in column:
+            own_id = columns.format.id_of(row)
         group = _group_in(row, column.get("group"))
         return Example(
-            id=_id_in(row, column.get("id")) or content_id(example_input),
+            id=own_id or content_id(example_input),
             input=example_input,
             expected=self._checked_expected(content.expected, key_of_expected),
             group=group,
@@ -271,6 +275,8 @@ class RowReader:
             # A column of this name that another part is read from is neither.
             if name in fields or name not in fields.values():
                 column[name] = fields.get(name, name)
+        if form.id_of is not None and "id" not in fields:
+            del column["id"]
         renamed = {name: path for name, path in fields.items() if name not in column}
 
         # What a gate names itself must be there, also where nothing needs it.

@@ -20,9 +20,10 @@ from pytest_ftgate.data.cells import json_row
 from pytest_ftgate.data.faults import without_faults
 from pytest_ftgate.data.lines import open_lines, suffix_of
 from pytest_ftgate.data.load import CELLS, Opened, file_of, opened
+from pytest_ftgate.data.messages import calls_text
 from pytest_ftgate.data.rows import RowReader
 from pytest_ftgate.errors import DataError, Where, located, shown_path
-from pytest_ftgate.text import listed
+from pytest_ftgate.text import excerpt, listed
 
 Values = Mapping[str, Any]
 NumberedRows = Iterator[tuple[int, Values]]
@@ -154,8 +155,13 @@ def _identity(values: Values, fallback: Any = None) -> dict[str, Any]:
     """Return the id of a row of a data set, given or that of its input; else ``fallback``."""
     if values.get("id") is not None:
         return {"id": values["id"]}
+    return _identity_of_case(values, fallback)
+
+
+def _identity_of_case(case: Values, fallback: Any = None) -> dict[str, Any]:
+    """Return the id that a case has where its file is a test set; else ``fallback``."""
     with suppress(DataError):
-        example = RowReader({}, labeled=False).example(values, Where())
+        example = RowReader({}, labeled=False).example(case, Where())
         if example is not None:
             return {"id": example.id}
     return {} if fallback is None else {"id": fallback}
@@ -274,7 +280,7 @@ def _mlflow(values: Values, _: Values) -> Iterator[Values]:
     request = strict_json.container_of(values["request"])
     if not isinstance(request, Mapping):
         request = {"input": values["request"]}
-    identity = _identity(request, values["trace_id"])
+    identity = _identity_of_case(values) or _identity(request, values["trace_id"])
     if values.get("client_request_id") is not None:
         identity["id"] = values["client_request_id"]
 
@@ -283,6 +289,126 @@ def _mlflow(values: Values, _: Values) -> Iterator[Values]:
     else:
         error = f"the trace is in the state {values['state']}"
         yield {**identity, "output": None, "error": error}
+
+
+# --- OpenAI and Together Batch: the output file and the error file --------------------------------
+
+
+def _batch(values: Values, _: Values) -> Iterator[Values]:
+    """Yield the answer in a line of a batch, a chat completion or a response by its custom id."""
+    row: dict[str, Any] = {"id": values["custom_id"], "output": None}
+    response = values["response"] or {}
+    body = strict_json.object_of(response.get("body"))
+    error = values.get("error") or body.get("error")
+    if error:
+        message = strict_json.object_of(error).get("message")
+        yield {**row, "error": str(message or error)}
+        return
+
+    usage = strict_json.object_of(body.get("usage"))
+    counts = {}
+    for name, other_name in (
+        ("input_tokens", "prompt_tokens"),
+        ("output_tokens", "completion_tokens"),
+    ):
+        count = usage.get(name, usage.get(other_name))
+        if count is not None:
+            counts[name] = count
+    row["usage"] = counts
+    if response.get("status_code") is not None:
+        row["status"] = response["status_code"]
+
+    if "choices" in body:
+        choice = body["choices"][0]
+        row["finish_reason"] = choice.get("finish_reason")
+        message = choice["message"]
+        calls = message.get("tool_calls")
+        row["output"] = calls_text(calls) if calls else message.get("content") or ""
+    else:
+        row["output"] = _text_of_response(body["output"])
+    yield row
+
+
+def _text_of_response(items: list[Values]) -> str:
+    """Return the text in the output of OpenAI's Responses API."""
+    texts = []
+    for item in items:
+        for part in item.get("content") or ():
+            texts.append(part.get("text") or "")
+    return "".join(texts)
+
+
+# --- promptfoo: results.json, by promptfoo eval -o results.json -----------------------------------
+
+
+def _promptfoo(values: Values, first: Values) -> Iterator[Values]:
+    """Yield the answer to one test, by the id of the test, or its number."""
+    model, first_model = _promptfoo_model(values), _promptfoo_model(first)
+    if model != first_model:
+        message = f"the file has the answers of several models: {first_model}, and {model}"
+        cure = "write a file for each, by --filter-providers and --filter-prompts"
+        raise DataError(message, cure=cure)
+
+    row: dict[str, Any] = _identity_of_case(values, values["testIdx"])
+    response = values.get("response") or {}
+    # `error` of a row is an assertion that does not hold as well.
+    error = response.get("error")
+    if error or response.get("output") is None:
+        yield {**row, "output": None, "error": error or values.get("error") or "no response"}
+        return
+
+    row["output"] = _text_of(response["output"])
+    tokens = response.get("tokenUsage") or {}
+    if {"prompt", "completion"} <= tokens.keys():
+        row["usage"] = {"input_tokens": tokens["prompt"], "output_tokens": tokens["completion"]}
+    if values.get("latencyMs") is not None and not response.get("cached"):
+        row["latency_s"] = values["latencyMs"] / 1_000
+    yield row
+
+
+def _promptfoo_model(values: Values) -> str:
+    """Return the provider of an answer and its prompt."""
+    provider = values["provider"]
+    name = provider.get("label") or provider["id"]
+    return f'{name} with the prompt "{excerpt(values["prompt"]["label"])}"'
+
+
+# --- pydantic-evals: a report as JSON -------------------------------------------------------------
+
+
+def _pydantic_evals(values: Values, _: Values) -> Iterator[Values]:
+    """Yield the answer in a case of a report, by its name, or else its input."""
+    row = _identity_of_case(values)
+    if values.get("source_case_name"):
+        row["repeat"] = int(values["name"].rpartition("[")[2].partition("/")[0]) - 1  # name [1/3]
+    if "output" not in values:
+        yield {**row, "output": None, "error": values["error_message"]}
+        return
+
+    yield {**row, "output": _text_of(values["output"]), "latency_s": values.get("task_duration")}
+
+
+# --- DeepEval: test cases, and test runs ----------------------------------------------------------
+
+
+def _deepeval(values: Values, _: Values) -> Iterator[Values]:
+    """Yield the answer in a test case, by its name, or else its input."""
+    yield {**_identity_of_case(values), "output": values["actual_output"]}
+
+
+def _deepeval_run(values: Values, _: Values) -> Iterator[Values]:
+    """Yield the answer in a test case of a test run, by its name, or else its input."""
+    case = {"input": values["input"]}
+    name = values.get("name")
+    # A case without a name got that of pytest's test, or test_case_0: no id.
+    if name and not name.startswith("test_"):
+        case["id"] = name
+    yield {**_identity(case), "output": values["actualOutput"]}
+
+
+def _text_of(output: Any) -> str:
+    """Return an output as the text that metrics read; of a structure, the JSON."""
+    return output if isinstance(output, str) else canonical_json(output)
 
 
 # --- the forms ------------------------------------------------------------------------------------
@@ -309,6 +435,33 @@ FORMS = (
         name="MLflow's genai.evaluate",
         keys=frozenset({"trace_id", "request", "response"}),
         read=_mlflow,
+    ),
+    LogForm(
+        name="OpenAI Batch",
+        keys=frozenset({"custom_id", "response"}),
+        read=_batch,
+    ),
+    LogForm(
+        name="promptfoo",
+        keys=frozenset({"testIdx", "vars", "provider", "prompt"}),
+        read=_promptfoo,
+    ),
+    LogForm(
+        name="pydantic-evals",
+        keys=frozenset({"name", "inputs"}),
+        read=_pydantic_evals,
+        when=lambda row: "output" in row or "error_message" in row,
+        in_lists=True,
+    ),
+    LogForm(
+        name="DeepEval's test cases",
+        keys=frozenset({"input", "actual_output"}),
+        read=_deepeval,
+    ),
+    LogForm(
+        name="DeepEval's test runs",
+        keys=frozenset({"input", "actualOutput"}),
+        read=_deepeval_run,
     ),
 )
 """The rows of other tools that are read, told apart by their keys."""

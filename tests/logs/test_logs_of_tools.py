@@ -1,9 +1,11 @@
 """Logs that other evaluation tools write here, judged by one command, without a network: nox -s logs."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -153,4 +155,129 @@ def test_logs_of_lm_eval_are_judged(project: Project, task: str) -> None:
 
     gate = judged(project, perfect, log, checks=accept)
     assert gate["verdict"] == "fail"
+    assert gate["candidate"]["n_scored"] == N
+
+
+# --- pydantic-evals, DeepEval and promptfoo ---------------------------------------------------------------------
+
+
+QUESTIONS = [f"customer question {i}" for i in range(N)]
+LABELS = [label(i) for i in range(N)]
+ANSWERS = {
+    "base": [label(i) if i < 40 else wrong(i) for i in range(N)],
+    "ft": [label(i) if i < 56 else wrong(i) for i in range(N)],
+}
+
+
+def pydantic_evals_report(folder: Path, name: str) -> Path:
+    """Let pydantic-evals ask a function, and write its report."""
+    evals = import_module("pydantic_evals")
+    answers = dict(zip(QUESTIONS, ANSWERS[name], strict=True))
+    cases = [
+        evals.Case(inputs=question, expected_output=answer)
+        for question, answer in zip(QUESTIONS, LABELS, strict=True)
+    ]
+    data = evals.Dataset(name="intents", cases=cases, evaluators=[])
+    data.to_file(folder / "tests.json")
+    report = data.evaluate_sync(answers.__getitem__, progress=False)
+    path = folder / f"{name}.json"
+    adapter = import_module("pydantic_evals.reporting").EvaluationReportAdapter
+    path.write_bytes(adapter.dump_json(report))
+    return path
+
+
+def deepeval_cases(folder: Path, name: str) -> Path:
+    """Let DeepEval write its goldens and test cases."""
+    data = import_module("deepeval.dataset")
+    case = import_module("deepeval.test_case").LLMTestCase
+    texts = list(zip(QUESTIONS, LABELS, ANSWERS[name], strict=True))
+    goldens = [
+        data.Golden(input=question, expected_output=expected) for question, expected, _ in texts
+    ]
+    data.EvaluationDataset(goldens=goldens).save_as("json", str(folder), file_name="tests")
+    cases = data.EvaluationDataset()
+    for question, expected, answer in texts:
+        cases.add_test_case(case(input=question, expected_output=expected, actual_output=answer))
+    cases.save_as("json", str(folder), file_name=name, include_test_cases=True)
+    return folder / f"{name}.json"
+
+
+def deepeval_run(folder: Path, name: str) -> Path:
+    """Let DeepEval judge test cases, and keep the run."""
+    deepeval = import_module("deepeval")
+    metric = import_module("deepeval.metrics").ExactMatchMetric()
+    deepeval_cases(folder, name)
+    case = import_module("deepeval.test_case").LLMTestCase
+    cases = [
+        case(input=question, expected_output=expected, actual_output=answer)
+        for question, expected, answer in zip(QUESTIONS, LABELS, ANSWERS[name], strict=True)
+    ]
+    results = folder / name
+    os.environ["DEEPEVAL_RESULTS_FOLDER"] = str(results)
+    deepeval.evaluate(test_cases=cases, metrics=[metric])
+    (path,) = results.glob("*.json")
+    return path
+
+
+PROVIDER = """\
+const answers = %s;
+module.exports = class {
+  id() { return "own"; }
+  async callApi(prompt) { return { output: answers[prompt] }; }
+};
+"""
+
+
+def promptfoo_results(folder: Path, name: str) -> Path:
+    """Let promptfoo ask a provider of one's own; its results are the test set, too."""
+    answers = dict(zip(QUESTIONS, ANSWERS[name], strict=True))
+    (folder / f"{name}.js").write_text(PROVIDER % json.dumps(answers), encoding="utf-8")
+    tests = []
+    for question, expected in zip(QUESTIONS, LABELS, strict=True):
+        tests.append(
+            {"vars": {"question": question}, "assert": [{"type": "equals", "value": expected}]}
+        )
+    config = {"prompts": ["{{question}}"], "providers": [f"file://{name}.js"], "tests": tests}
+    (folder / f"{name}.yaml").write_text(json.dumps(config), encoding="utf-8")
+    # Wrong answers are no failure of its command where this is 0.
+    quiet = ("DISABLE_TELEMETRY=1", "DISABLE_UPDATE=1", "FAILED_TEST_EXIT_CODE=0")
+    settings = dict(f"PROMPTFOO_{setting}".split("=") for setting in quiet)
+    settings["PROMPTFOO_CONFIG_DIR"] = str(folder)
+    command = ["promptfoo", "eval", "--no-cache", "--no-table", "-c", f"{name}.yaml"]
+    for out in (f"{name}.json", "tests.json"):
+        subprocess.run(
+            [*command, "-o", out],
+            check=True,
+            cwd=folder,
+            env={**os.environ, **settings},
+            capture_output=True,
+        )
+    return folder / f"{name}.json"
+
+
+@pytest.mark.parametrize(
+    ("library", "write"),
+    [
+        ("pydantic_evals", pydantic_evals_report),
+        ("deepeval", deepeval_cases),
+        ("deepeval", deepeval_run),
+        ("promptfoo", promptfoo_results),
+    ],
+)
+def test_cases_of_a_tool_are_a_test_set_and_its_results_are_answers(
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    library: str,
+    write: Callable[[Path, str], Path],
+) -> None:
+    monkeypatch.setenv("DEEPEVAL_TELEMETRY_OPT_OUT", "YES")
+    monkeypatch.setenv("DEEPEVAL_RESULTS_FOLDER", "")
+    if library == "promptfoo" and shutil.which("promptfoo") is None:
+        pytest.skip("promptfoo is not installed: npm install --global promptfoo")
+    if library != "promptfoo":
+        needs(library)
+    logs = {name: write(project.path, name) for name in ANSWERS}
+
+    gate = judged(project, logs["base"], logs["ft"], test_set="tests.json")
+    assert (gate["verdict"], gate["gain"]) == ("pass", pytest.approx(16 / 60))
     assert gate["candidate"]["n_scored"] == N

@@ -101,6 +101,16 @@ ROWS = [
     ("bedrock", {**BEDROCK, "system": [{"text": "s"}]}, (SYSTEM, Q), "good"),
     ("preferred", {**PREFERRED, "non_preferred_output": [BAD]}, (SYSTEM, Q), "good"),
     ("preferred", {**PREFERRED, "preferred_output": [CALLING]}, (SYSTEM, Q), [CALL]),
+    ("pydantic_evals", {"name": "t0", "inputs": "q", "expected_output": "good", "metadata": None}, "q", "good"),
+    ("pydantic_evals", {"inputs": {"x": 1}, "expected_output": "good"}, '{"x":1}', "good"),
+    ("deepeval", {"input": "q", "expected_output": "good", "actual_output": None}, "q", "good"),
+    ("promptfoo", {"vars": {"id": 7, "text": "q"}, "testCase": {"assert": [{"type": "equals", "value": "good"}]}},
+     "q", "good"),
+    ("promptfoo", {"vars": {"id": 7, "text": "q", "answer": "good"},
+                   "testCase": {"assert": [{"type": "is-json"}, {"type": "equals", "value": "{{ answer }}"}]}},
+     "q", "good"),
+    *(("mlflow", {"trace_id": "x", "client_request_id": "7", "request": asked, "expected_response/value": "good"},
+       "q", "good") for asked in ("q", {"question": "q"}, {"text": "q", "id": "t0"})),
 ]  # fmt: skip
 
 
@@ -110,7 +120,8 @@ def lines(*rows):
 
 @pytest.mark.parametrize(("name", "row", "question", "expected"), ROWS)
 def test_a_row_is_recognised_by_its_keys(load, name, row, question, expected):
-    data = load(lines({**row, "id": 7, "group": "g"}))
+    own_id = {"name": "7"} if name in ("pydantic_evals", "deepeval") else {"id": 7}
+    data = load(lines({**row, **own_id, "group": "g"}))
     (example,) = data
     assert (example.id, example.input, example.expected, example.group) == (
         "7",
@@ -292,7 +303,8 @@ def test_a_file_may_be_written_otherwise_than_its_suffix_says(load, suffix, cont
 
 
 NAMES = [("text", "label"), ("question", "answer"), ("query", "response"), ("input", "output"), (" Text", "LABEL"),
-         ("instruction", "output"), ("utterance", "intent"), ("text", "category")]  # fmt: skip
+         ("instruction", "output"), ("utterance", "intent"), ("text", "category"),
+         ("inputs", "ground_truth")]  # fmt: skip
 
 
 @pytest.mark.parametrize(("question", "answer"), NAMES)

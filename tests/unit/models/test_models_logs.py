@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ftgate.data import content_id
+from pytest_ftgate.data import content_id, load_examples
 from pytest_ftgate.errors import DataError
 from pytest_ftgate.models import logs
 from pytest_ftgate.models.logs import opened_answers
@@ -28,6 +28,10 @@ INSPECT = [
     },
 ]
 
+QUESTION = content_id("customer question 0")
+LABELS = ("refund", "invoice", "shipping")
+USED = {"input_tokens": 3, "output_tokens": 1}
+
 
 def read(path):
     with opened_answers(path) as source:
@@ -45,9 +49,40 @@ def main_facts(rows):
     ("mlflow_table.json", [{"id": f"t{n}", "output": "refund"} for n in range(3)]),
     ("mlflow_genai.jsonl", [{"id": "t0", "output": "refund"}, {"id": "t1", "output": "refund"},
                             {"id": "t2", "output": None, "error": "the trace is in the state ERROR"}]),
+    # The first case has no name, and the id of its input.
+    ("pydantic_evals.json", [{"id": QUESTION, "output": "refund"}, {"id": "t1", "output": "invoice"},
+                             {"id": "t2", "output": None, "error": "ValueError: out of memory"}]),
+    ("deepeval_cases.jsonl", [{"id": content_id(f"customer question {n}"), "output": label}
+                              for n, label in enumerate(LABELS)]),
+    ("deepeval_run.json", [{"id": QUESTION, "output": "refund"}, {"id": "t1", "output": "invoice"},
+                           {"id": "t2", "output": "shipping"}]),
+    ("promptfoo.json", [{"id": QUESTION, "output": "refund", "usage": USED},
+                        {"id": "t1", "output": "invoice", "usage": USED},
+                        {"id": content_id("customer question 2"), "output": None, "error": "out of memory"}]),
 ])  # fmt: skip
 def test_a_log_is_read_as_recorded_answers(name, rows):
-    assert read(LOGS / name) == rows
+    found = read(LOGS / name)
+    for row in found:
+        row.pop("latency_s", None)
+    assert found == rows
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("pydantic_evals.json", LABELS),
+        ("deepeval_cases.jsonl", LABELS),
+        ("promptfoo.json", LABELS),
+        ("mlflow_table.json", ("refund", "invoice", "refund")),
+        ("mlflow_genai.jsonl", ("refund", "refund", "refund")),
+    ],
+)
+def test_a_log_with_expected_outputs_is_a_test_set_as_well(name, labels):
+    examples = load_examples(LOGS / name)
+    assert [example.id for example in examples] == [row["id"] for row in read(LOGS / name)]
+    assert [(example.input, example.expected) for example in examples] == [
+        (f"customer question {n}", label) for n, label in enumerate(labels)
+    ]
 
 
 def test_a_log_of_inspect_has_epochs_usage_and_latencies():
@@ -121,6 +156,79 @@ def test_rows_of_lm_eval(tmp_path, text, rows):
     assert read(tmp_path / "samples.jsonl") == rows
 
 
+def batch_line(body=None, **values):
+    response = body and {"status_code": 200, "request_id": "r", "body": body}
+    row = {"id": "batch_req_1", "custom_id": "t0", "response": response, "error": None}
+    return json.dumps({**row, **values}) + "\n"
+
+
+CALL = {"id": "c", "type": "function", "function": {"name": "find", "arguments": '{"x": 1}'}}
+
+
+@pytest.mark.parametrize(("text", "row"), [
+    (batch_line({"choices": [{"message": {"content": "a"}, "finish_reason": "length"}],
+                 "usage": {"prompt_tokens": 3, "completion_tokens": 1}}),
+     {"output": "a", "finish_reason": "length", "usage": USED, "status": 200}),
+    (batch_line({"choices": [{"message": {"content": None, "tool_calls": [CALL]}, "finish_reason": "tool_calls"}]}),
+     {"output": '[{"arguments":{"x":1},"name":"find"}]', "finish_reason": "tool_calls", "usage": {}, "status": 200}),
+    (batch_line({"output": [{"type": "reasoning", "summary": []},
+                            {"type": "message", "content": [{"type": "output_text", "text": "a"}]}],
+                 "usage": {"input_tokens": 3, "output_tokens": 1}}),
+     {"output": "a", "usage": USED, "status": 200}),
+    # the error file, an error of one request, and a body that is an error
+    (batch_line(error={"code": "batch_expired", "message": "too late"}), {"output": None, "error": "too late"}),
+    (batch_line(response={"status_code": 400, "body": {"error": {"message": "no such model"}}}),
+     {"output": None, "error": "no such model"}),
+])  # fmt: skip
+def test_lines_of_a_batch(tmp_path, text, row):
+    (tmp_path / "output.jsonl").write_text(text, encoding="utf-8")
+    assert read(tmp_path / "output.jsonl") == [{"id": "t0", **row}]
+    assert len(read_rows(tmp_path / "output.jsonl").rows) == 1
+
+
+def promptfoo_row(provider="base", prompt="p", **values):
+    row = {
+        "testIdx": 4,
+        "provider": {"id": provider},
+        "prompt": {"label": prompt},
+        "vars": {"question": "q"},
+        "response": {"output": {"a": 1}, "cached": True},
+        "latencyMs": 2,
+    }
+    return {**row, **values}
+
+
+def promptfoo_log(*rows):
+    return json.dumps({"results": {"results": rows}})
+
+
+@pytest.mark.parametrize(("values", "row"), [
+    # a structure is JSON text, and a cached answer has no latency
+    ({}, {"output": '{"a":1}'}),
+    # which of two variables is the input is not known
+    ({"vars": {"question": "q", "lang": "en"}}, {"id": 4, "output": '{"a":1}'}),
+    ({"response": None, "error": "timeout"}, {"output": None, "error": "timeout"}),
+])  # fmt: skip
+def test_rows_of_promptfoo(tmp_path, values, row):
+    test = {"vars": {"question": "q"}}
+    written = promptfoo_row(**{"testCase": test, **values})
+    (tmp_path / "a.json").write_text(promptfoo_log(written), encoding="utf-8")
+    assert read(tmp_path / "a.json") == [{"id": content_id("q"), **row}]
+
+
+def test_repeats_of_pydantic_evals(tmp_path):
+    cases = []
+    for number in (1, 2):
+        case = {"name": f"Case 1 [{number}/2]", "source_case_name": "Case 1", "inputs": {"x": 1}}
+        cases.append({**case, "expected_output": None, "output": [number]})
+    (tmp_path / "a.json").write_text(json.dumps({"cases": cases}), encoding="utf-8")
+    rows = read(tmp_path / "a.json")
+    assert [(row["id"], row["repeat"], row["output"]) for row in rows] == [
+        (content_id('{"x":1}'), 0, "[1]"),
+        (content_id('{"x":1}'), 1, "[2]"),
+    ]
+
+
 @pytest.mark.parametrize(("name", "text"), [
     ("a.jsonl", '{"id": "t0", "output": "a"}\n'),
     ("a.json", '{"id": "t0", "output": "a"}\n{"id": "t1", "output": "a"}\n'),
@@ -152,6 +260,9 @@ def inspect_log(**values):
     ("a.json", inspect_log(error="boom"), "samples[0]"),
     ("a.json", inspect_log(output={"choices": [{"message": None}]}), "samples[0]"),
     ("a.json", inspect_log(output={"choices": [{"message": {"content": [{"text": "a"}]}}]}), "samples[0]"),
+    ("a.jsonl", batch_line({"choices": []}), "a.jsonl:1"),
+    ("a.json", promptfoo_log(promptfoo_row(), promptfoo_row("ft")), 'ft with the prompt "p"'),
+    ("a.json", promptfoo_log(promptfoo_row(), promptfoo_row(prompt="q")), 'base with the prompt "q"'),
 ])  # fmt: skip
 def test_a_log_that_cannot_be_read_is_an_error_with_its_place(tmp_path, name, text, words):
     (tmp_path / name).write_text(text, encoding="utf-8")
