@@ -23,7 +23,7 @@ import nox
 nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "venv"
 
-EXAMPLES = ("voice_commands", "extraction", "style_preference")
+EXAMPLES = ("voice_commands", "extraction", "style_preference", "closing")
 # A prerelease of pip would do, too: dependency groups came with pip 25.1.
 PIP = ("--upgrade", "pip>=25.1")
 

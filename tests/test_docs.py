@@ -296,28 +296,24 @@ def ratings_block(block: Block, project: Project) -> None:
 
 @cache
 def printed_by(example: str) -> list[str]:
-    """Return all lines that both runs of an example print, in a copy of it."""
+    """Return all lines that both runs of an example print, in a copy of all of them."""
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / example
-        shutil.copytree(
-            ROOT / "examples" / example,
-            copy,
-            ignore=shutil.ignore_patterns(".ftgate", "__pycache__"),
-        )
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "test_gate.py",
-            "test_refused.py",
-        ]
-        done = subprocess.run(
-            command, cwd=copy, capture_output=True, text=True, check=False, timeout=120
-        )
-    return [timeless(line) for line in done.stdout.splitlines()]
+        copy = Path(folder) / "examples"
+        ignored = shutil.ignore_patterns(".ftgate", "__pycache__", "artefacts")
+        shutil.copytree(ROOT / "examples", copy, ignore=ignored)
+        printed = ""
+        for name in ("test_gate.py", "test_refused.py"):
+            command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", name]
+            done = subprocess.run(
+                command,
+                cwd=copy / example,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=120,
+            )
+            printed += done.stdout
+    return [timeless(line) for line in printed.splitlines()]
 
 
 def timeless(line: str) -> str:
@@ -348,8 +344,9 @@ def example_block(block: Block, project: Project) -> None:
 
 
 REASONS = {
-    "extraction": ["2 failed, 1 passed", "FAIL margin: ", "FAIL thresholds.format: "],
-    "style_preference": ["1 failed, 1 passed", "FAIL margin: "],
+    "extraction": ["1 passed in", "2 failed in", "FAIL margin: ", "FAIL thresholds.format: "],
+    "style_preference": ["1 passed in", "1 failed in", "FAIL margin: "],
+    "closing": ["1 passed in", "1 failed in", "FAIL max_drop: "],
 }  # fmt: skip
 """What an example prints although its page does not show it. Its green gate warns of nothing."""
 
@@ -476,6 +473,7 @@ OUTPUTS = {
     "plan.md": plan_block,
     "examples/extraction/README.md": example_block,
     "examples/style_preference/README.md": example_block,
+    "examples/closing/README.md": example_block,
     "examples/shipped/README.md": trained_block,
     "judges.md": ratings_block,
 }
