@@ -3,7 +3,9 @@
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from html import escape
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Literal
 
 from pytest_ftgate.check_names import Kind, described
@@ -365,6 +367,16 @@ class LabelScore:
 
 
 @dataclass(frozen=True, slots=True)
+class Confusion:
+    """A label that is expected, another that is answered, and how often each model does so."""
+
+    expected: str
+    answered: str
+    baseline: int
+    candidate: int
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnosis:
     """Kinds of mistakes in the answers of both models."""
 
@@ -373,6 +385,8 @@ class Diagnosis:
     candidate: Mapping[str, int] | None = None
     # empty if outputs are not labels
     labels: tuple[LabelScore, ...] = ()
+    # those that the candidate makes at least twice, the most frequent first
+    confusions: tuple[Confusion, ...] = ()
     # fixed examples whose output is in the training set but does not follow from their input
     recalled: int | None = None
 
@@ -496,6 +510,14 @@ class GateResult(Comparison):
         # Reports import this module, so that they are loaded only where a result is printed.
         text = import_module("pytest_ftgate.reports.text")
         block: str = text.failure_text(self)
+        return block
+
+    def _repr_html_(self) -> str:
+        """Return the gate's block of the HTML report, which notebooks show; text without Jinja2."""
+        if find_spec("jinja2") is None:
+            return f"<pre>{escape(str(self))}</pre>"
+        page = import_module("pytest_ftgate.reports.html.page")
+        block: str = page.notebook(self)
         return block
 
     @property

@@ -12,7 +12,8 @@ from pytest_ftgate.reports import json, markdown, sentences, tables
 from pytest_ftgate.result import RED, GateResult, called
 from pytest_ftgate.text import timestamp
 
-_TASK = "text-generation"  # the Hub's name for models that answer text with text
+# the Hub's names for models that answer text with text, and with a label
+_TASK, _TASK_OF_LABELS = "text-generation", "text-classification"
 
 
 def card(results: Iterable[GateResult], *, written_at: float | None = None) -> str:
@@ -53,8 +54,10 @@ def _result(result: GateResult) -> Mapping[str, Any]:
     for name, value in result.candidate.metrics.items():
         if value is not None:
             metrics.append({"type": name, "name": name, "value": value})
+    has_labels = result.diagnosis is not None and result.diagnosis.labels
+    task = _TASK_OF_LABELS if has_labels else _TASK
     return {
-        "task": {"type": _TASK, "name": result.name},
+        "task": {"type": task, "name": result.name},
         "dataset": {"name": file, "type": file, "revision": result.test_set.sha256},
         "metrics": metrics,
     }

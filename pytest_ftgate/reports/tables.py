@@ -226,14 +226,27 @@ def _model(
 
 
 def parts(result: GateResult) -> tuple[Table, ...]:
-    """Return the guards, the slices, and the expected labels if both models gave labels."""
+    """Return the guards, the slices, and of labels their recall and what is confused."""
     guards = []
     # Of guards the names do not say what is measured; one without a verdict was not measured.
     for guard in result.guards:
         guards.append(replace(guard, name=f"{guard.name} ({guard.metric})", note="not measured"))
     title = "Guards: other test sets that must not get worse"
     slices = _parts("Slices of the test set, worst change first", "slice", result.slices)
-    return _parts(title, "guard", guards), slices, _labels(result)
+    return _parts(title, "guard", guards), slices, _labels(result), _confusions(result)
+
+
+def _confusions(result: GateResult) -> Table:
+    """Return the labels that the candidate answers most often in place of another one."""
+    diagnosis = result.diagnosis or Diagnosis({})
+    rows = []
+    for confusion in diagnosis.confusions:
+        labels = (confusion.expected, confusion.answered)
+        counts = (confusion.baseline, confusion.candidate)
+        cells = [printable(label, _NAME_WIDTH) for label in labels]
+        rows.append((*cells, *map(show_count, counts)))
+    title = "Most frequent confusions of the candidate"
+    return Table(title, columns(("expected", "answered"), ("baseline", "candidate")), tuple(rows))
 
 
 def _labels(result: GateResult) -> Table:

@@ -14,7 +14,7 @@ from pytest_ftgate.data.messages import normalized_input
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.metrics.labels import are_labels
 from pytest_ftgate.models import Completion
-from pytest_ftgate.result import Diagnosis, LabelScore
+from pytest_ftgate.result import Confusion, Diagnosis, LabelScore
 from pytest_ftgate.runs.measure import Measured, gains, is_right, rightness_by_repeat
 from pytest_ftgate.statistics.arrays import Bools, Floats
 
@@ -31,6 +31,7 @@ _MANY = 5
 _SHARE = 0.1
 """One free text for at least so many examples, and this share of all, may be malformed."""
 _TELLING_DIGITS = 3
+_CONFUSIONS = 5
 _ROUNDING = 1e-9
 _WORD = re.compile(r"\w+")
 
@@ -53,6 +54,11 @@ def diagnose(
     if candidate is None:
         return diagnosis
 
+    confusions: tuple[Confusion, ...] = ()
+    if labels is not None:
+        made = _mistaken(metric, labels, candidate, new_kinds)
+        confusions = _confusions(made, _mistaken(metric, labels, baseline, old_kinds))
+
     fixed = []
     # labels and calls are behaviour, not knowledge
     if labels is None and not metric.calls_tools:
@@ -62,6 +68,7 @@ def diagnose(
     return replace(
         diagnosis,
         candidate=_counted(new_kinds),
+        confusions=confusions,
         recalled=recalled(fixed, training),
     )
 
@@ -196,6 +203,35 @@ def _right_by_label(labels: Sequence[str], kinds: Kinds) -> Counter[str]:
     for repeat in kinds:
         right.update(label for label, kind in zip(labels, repeat, strict=True) if kind == RIGHT)
     return right
+
+
+def _mistaken(
+    metric: Metric, labels: Sequence[str], measured: Measured, kinds: Kinds
+) -> Counter[tuple[str, str]]:
+    """Return how often a model answers to a label with another one, by both labels."""
+    mistaken: Counter[tuple[str, str]] = Counter()
+    for answers, of_repeat in zip(measured.answers, kinds, strict=True):
+        read = metric.answers_read(answers)
+        for label, answer, kind in zip(labels, read, of_repeat, strict=True):
+            if kind != WRONG or answer is None:
+                continue
+            given = answer
+            if metric.label_set is not None:
+                given = metric.label_set.spelled(answer)
+            mistaken[label, given] += 1
+    return mistaken
+
+
+def _confusions(
+    candidate: Counter[tuple[str, str]], baseline: Counter[tuple[str, str]]
+) -> tuple[Confusion, ...]:
+    """Return what the candidate confuses most often, and at least twice: once may be chance."""
+    confusions = []
+    for (expected, answered), count in candidate.most_common(_CONFUSIONS):
+        if count > 1:
+            old = baseline[expected, answered]
+            confusions.append(Confusion(expected, answered, baseline=old, candidate=count))
+    return tuple(confusions)
 
 
 # --- knowledge ------------------------------------------------------------------------------------

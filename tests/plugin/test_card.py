@@ -21,6 +21,7 @@ def test_the_hub_reads_the_card_of_a_judged_gate(project: Project) -> None:
         "metrics"
     ]
     assert {result.dataset_revision for result in results.values()} == {gate["test_set"]["sha256"]}
+    assert {result.task_type for result in results.values()} == {"text-classification"}
     assert re.search(r"\d\d:\d\d:\d\dZ", card.text)
     fragments = (
         "goal: classification",

@@ -1,4 +1,4 @@
-"""The page of a session: one file that loads nothing."""
+"""The page of a session: one file that loads nothing; and one gate of it, for a notebook."""
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -26,15 +26,44 @@ _AIR = 0.12  # the share of the width of its values that stays free around them
 
 def page(results: Sequence[GateResult], session: Session, *, written_at: float) -> str:
     """Return the page, red gates first."""
+    results = sorted(results, key=lambda result: PROBLEMS_FIRST.index(result.verdict))
+    style = _style()
+    text: str = (
+        _templates()
+        .get_template("page.html")
+        .render(
+            policy=_POLICY.format(_hashed(style)),
+            style=style,
+            session=session,
+            green=session.passed(results),
+            missing=session.missing(results),
+            title=session.counted(results),
+            written=minute(written_at),
+            results=results,
+            gates=[_view(result, f"gate-{number}") for number, result in enumerate(results, 1)],
+            environment=environment(),
+        )
+    )
+    return text
+
+
+def notebook(result: GateResult) -> str:
+    """Return one gate as a part of another page, whose style it leaves as it is."""
+    # Within the scope of this block, :root and body are the block itself.
+    style = _style().replace(":root", ":scope").replace("body {", ":scope {")
+    gate = _view(result, f"ftgate-{result.name}")
+    text: str = _templates().get_template("notebook.html").render(style=style, gate=gate)
+    return text
+
+
+def _templates() -> Any:
+    """Return the environment in which our templates find what they show."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     def harmless(value: Any) -> Any:
         """Return our own markup as it is, all else as text without invisible characters."""
         return value if hasattr(value, "__html__") else readable(str(value))
 
-    results = sorted(results, key=lambda result: PROBLEMS_FIRST.index(result.verdict))
-    folder = files("pytest_ftgate.reports.html") / "templates"
-    style = (folder / "style.css").read_text(encoding="utf-8")
     templates = Environment(
         loader=PackageLoader("pytest_ftgate.reports.html"),
         autoescape=True,
@@ -48,19 +77,12 @@ def page(results: Sequence[GateResult], session: Session, *, written_at: float) 
         "sentences": sentences,
         "tables": tables,
     }
-    text: str = templates.get_template("page.html").render(
-        policy=_POLICY.format(_hashed(style)),
-        style=style,
-        session=session,
-        green=session.passed(results),
-        missing=session.missing(results),
-        title=session.counted(results),
-        written=minute(written_at),
-        results=results,
-        gates=[_view(result, f"gate-{number}") for number, result in enumerate(results, 1)],
-        environment=environment(),
-    )
-    return text
+    return templates
+
+
+def _style() -> str:
+    folder = files("pytest_ftgate.reports.html") / "templates"
+    return (folder / "style.css").read_text(encoding="utf-8")
 
 
 def _hashed(text: str) -> str:

@@ -12,7 +12,7 @@ from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.metrics import build_metric
 from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.models.protocol import Price
-from pytest_ftgate.result import LabelScore
+from pytest_ftgate.result import Confusion, LabelScore
 from pytest_ftgate.runs.jobs import Run
 from pytest_ftgate.runs.measure import measure_run, score_run
 from pytest_ftgate.runs.mistakes import diagnose, recalled
@@ -227,6 +227,24 @@ def test_kinds_of_mistakes_with_tools(expected, answer, kind):
         name=metric,
     ).baseline
     assert mistakes == ({"right": 2} if kind == "right" else {"right": 1, kind: 1})
+
+
+def test_confusions_are_those_that_the_candidate_makes_twice():
+    expected = ["refund", "invoice", "card"] * 4
+    baseline = ["refund", "refund", "card"] * 4
+    candidate = ["refund", "refund", "card"] * 2 + ["card", "invoice", "unknown"] * 2
+    candidate[-1] = None
+    confusions = diagnosed(expected, baseline, candidate).confusions
+    assert confusions == (
+        Confusion("invoice", "refund", baseline=4, candidate=2),
+        Confusion("refund", "card", baseline=0, candidate=2),
+    )
+    candidate[1] = "invoice"
+    assert diagnosed(expected, baseline, candidate).confusions == confusions[1:]
+
+
+def test_texts_have_no_confusions():
+    assert not diagnosed(TEXTS, ["a"] * 6, ["b"] * 6, name="exact_match").confusions
 
 
 def test_the_text_beside_tools_is_not_known_by_heart():

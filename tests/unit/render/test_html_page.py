@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from base64 import b64encode
 from dataclasses import replace
 from hashlib import sha256
@@ -12,6 +13,7 @@ from pytest_ftgate.reports.html.page import page
 from pytest_ftgate.reports.json import Session
 from pytest_ftgate.result import (
     Check,
+    Confusion,
     Diagnosis,
     Economics,
     Flip,
@@ -58,7 +60,8 @@ def full(text="words"):
         checks=(Check("margin", "pass", text), Check("slices", "fail", text, 1, 2, text, text)),
         hypothesis=text, gate=text, loosened=(text,), metric_range=(0.0, 1.0), models_called=True, stage="accept",
         diagnosis=Diagnosis({"right": 2, "wrong": 2}, {"right": 3, "refusal": 1},
-                            (LabelScore(text, 4, 2, 3), LabelScore("frequent", 40, 20, 30))),
+                            (LabelScore(text, 4, 2, 3), LabelScore("frequent", 40, 20, 30)),
+                            (Confusion(text, text, 2, 3),)),
         economics=economics,
         gains=dict.fromkeys(("prompted", "few_shot"), Comparison(gain=0.1, lower_bound=0.06, upper_bound=0.2)),
         guards=(PartResult(text, text, 0.02, 0.95, gain=0.01, n=3, baseline=0.7, candidate=0.8),),
@@ -132,6 +135,24 @@ def test_hostile_text_stays_text():
     assert "</script></style><script>alert(1)</script>" in hostile.text
     assert "49" not in hostile.text
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u2028\u202e\ud800-\udfff]", hostile.markup)
+
+
+def test_a_notebook_shows_the_block_of_the_page_and_keeps_its_own_style():
+    tame, hostile = Page(full("x")._repr_html_()), Page(full(HOSTILE)._repr_html_())
+    assert [tag for tag, _ in hostile.elements] == [tag for tag, _ in tame.elements]
+    assert "+10.0 points" in tame.text
+    assert not {"html", "body", "script", "h1"} & {tag for tag, _ in tame.elements}
+    (style,) = re.findall(r"<style>(.*?)</style>", tame.markup, flags=re.DOTALL)
+    assert style.startswith("@scope (.ftgate) {")
+    assert style.count("{") == style.count("}")
+    assert not re.search(r"(:root|\bbody\b)", style)
+
+
+def test_a_notebook_without_jinja2_shows_the_text(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    shown = full("<b>")._repr_html_()
+    assert shown.startswith("<pre>")
+    assert "&lt;b&gt;" in shown
 
 
 def test_the_page_loads_nothing_links_lead_within_it_and_it_has_only_its_own_style():
