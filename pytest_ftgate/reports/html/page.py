@@ -49,8 +49,8 @@ def page(results: Sequence[GateResult], session: Session, *, written_at: float) 
 
 def notebook(result: GateResult) -> str:
     """Return one gate as a part of another page, whose style it leaves as it is."""
-    # Within the scope of this block, :root and body are the block itself.
-    style = _style().replace(":root", ":scope").replace("body {", ":scope {")
+    # Nested in the rule of the block, where :root and body are the block itself.
+    style = _style().replace(":root", "&").replace("body {", "& {")
     gate = _view(result, f"ftgate-{result.name}")
     text: str = _templates().get_template("notebook.html").render(style=style, gate=gate)
     return text

@@ -143,7 +143,7 @@ def test_a_notebook_shows_the_block_of_the_page_and_keeps_its_own_style():
     assert "+10.0 points" in tame.text
     assert not {"html", "body", "script", "h1"} & {tag for tag, _ in tame.elements}
     (style,) = re.findall(r"<style>(.*?)</style>", tame.markup, flags=re.DOTALL)
-    assert style.startswith("@scope (.ftgate) {")
+    assert style.startswith(".ftgate.ftgate {")
     assert style.count("{") == style.count("}")
     assert not re.search(r"(:root|\bbody\b)", style)
 
