@@ -280,9 +280,9 @@ def shipped(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def promotion(session: nox.Session) -> None:
-    """Run the recipe that promotes a model with the real library, where it can be had."""
-    if not install(session, "mlflow>=3", group="test", limit=400):
-        session.skip("mlflow could not be installed")
+    """Run the recipes of the hook with the real libraries, where they can be had."""
+    if not install(session, "mlflow>=3", "wandb", "langsmith", group="test", limit=400):
+        session.skip("mlflow, wandb and langsmith could not be installed")
     session.run("python", "-m", "pytest", "-q", "tests/promotion")
 
 

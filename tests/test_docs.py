@@ -158,6 +158,7 @@ def test_ini_keys_are_known(block: Block, project: Project) -> None:
 # --- commands ------------------------------------------------------------------------------------------------
 
 ELSEWHERE = {
+    "hf": {"upload"},
     "jq": {"-r"},
     "litellm": {"--config", "--port"},
     "llama-server": {"-m", "--lora", "--alias", "--port", "--parallel", "--threads-http"},

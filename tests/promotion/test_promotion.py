@@ -1,4 +1,4 @@
-"""Promote a model by the recipe of docs/cookbook.md with the real library, without a network: nox -s promotion."""
+"""Run the recipes of the hook with the real libraries, without a network: nox -s promotion."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -6,9 +6,13 @@ from importlib.util import find_spec
 import pytest
 from doc_pages import file_of
 from gate_project import Project
+from loopback import LoopbackServer, Reply
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries
 PAGE = "cookbook.md"
+# It is imported once: a test of a project takes back what was imported within it.
+MLFLOW = import_module("mlflow") if find_spec("mlflow") else None
+HOOKS = "../examples/hooks/README.md"
 
 
 def needs(library: str) -> None:
@@ -16,10 +20,13 @@ def needs(library: str) -> None:
         pytest.skip(f"{library} is not installed: nox -s promotion")
 
 
-def judge(project: Project, recipe: str, **keys: object) -> int:
+def judge(project: Project, recipe: str, page: str = PAGE, **keys: object) -> int:
     """Judge the gate of the page's recipe in a process of its own; return the exit status."""
     project.gate_test(name="intents", **keys)
-    project.file("conftest.py", file_of(PAGE, recipe))
+    text = file_of(page, recipe)
+    project.file("conftest.py", text)
+    if page == HOOKS:
+        assert len([line for line in text.splitlines() if line]) <= 12
     return int(project.run_apart("-p", "no:cacheprovider", "-W", "ignore").ret)
 
 
@@ -27,9 +34,8 @@ def test_mlflow_moves_the_alias_only_on_a_pass(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needs("mlflow")
-    mlflow = import_module("mlflow")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project.path}/mlflow.db")
-    client = mlflow.MlflowClient(f"sqlite:///{project.path}/mlflow.db")
+    client = MLFLOW.MlflowClient(f"sqlite:///{project.path}/mlflow.db")
     client.create_registered_model("intents")
     for _ in range(2):
         client.create_model_version("intents", source=str(project.path))
@@ -43,3 +49,46 @@ def test_mlflow_moves_the_alias_only_on_a_pass(
         for version in ("1", "2")
     ]
     assert verdicts == ["pass", "fail"]
+
+
+def test_weights_and_biases_has_a_run(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert judge(project, "conftest.py (Weights & Biases)", HOOKS) == 0
+    (run,) = project.path.glob("wandb/offline-run-*/run-*.wandb")
+    content = run.read_bytes()
+    assert b"verdict" in content
+    assert b"lower_bound" in content
+
+
+def test_langsmith_gets_a_run(
+    project: Project, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs("langsmith")
+    server.replies["POST /v1/runs"] = Reply(body={})
+    monkeypatch.setenv("LANGSMITH_ENDPOINT", server.url)
+    monkeypatch.setenv("LANGSMITH_API_KEY", "none")
+    assert judge(project, "conftest.py (LangSmith)", HOOKS, margin=0.9) == 1
+    (run,) = [request.body for request in server.requests if request.body]
+    assert run["name"] == "ftgate intents"
+    assert run["outputs"]["verdict"] == "fail"
+
+
+def test_mlflow_has_a_run(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs("mlflow")
+    place = f"sqlite:///{project.path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", place)
+    assert judge(project, "conftest.py (MLflow)", HOOKS) == 0
+    (run,) = MLFLOW.MlflowClient(place).search_runs(["0"])
+    assert run.data.tags["ftgate.verdict"] == "pass"
+    assert run.data.metrics["ftgate.gain"] == pytest.approx(16 / 60)
+
+
+def test_slack_gets_a_line(
+    project: Project, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.replies["POST /v1"] = Reply(body={})
+    monkeypatch.setenv("SLACK_WEBHOOK", server.url)
+    assert judge(project, "conftest.py (Slack)", HOOKS) == 0
+    (request,) = server.requests
+    assert request.body == {"text": "intents: pass, gain +0.267"}
