@@ -33,8 +33,10 @@ from pytest_ftgate.checks import (
     prospects,
 )
 from pytest_ftgate.checks.attempts import same_test_set
-from pytest_ftgate.checks.audit.wording import mask_for, unmasked
+from pytest_ftgate.checks.audit.audit import compare_labels
+from pytest_ftgate.checks.audit.wording import is_long, mask_for, unmasked
 from pytest_ftgate.checks.economics import Costs
+from pytest_ftgate.checks.more_data import answer
 from pytest_ftgate.data import examples_from
 from pytest_ftgate.result import ModelResult
 from pytest_ftgate.statistics.evidence import Comparison
@@ -157,6 +159,37 @@ def numbers_count_from_a_quarter_on(project: Project, beyond: int) -> Any:
     words = [f"order {i}" for i in range(16)] + [chr(97 + i) for i in range(9 + beyond)]
     outputs = split([(15, "refund"), (10, "invoice"), (beyond, "other")])
     return mask_for(words, outputs) is unmasked
+
+
+@boundary(True, False)
+def eight_words_are_a_long_text(project: Project, beyond: int) -> Any:
+    """A sign that stands alone is no word."""
+    return is_long(f"don't stop it at the very next {'!' if beyond else 'red'}")
+
+
+@boundary(["a", "b", "c"], [])
+def five_rows_of_each_label(project: Project, beyond: int) -> Any:
+    outputs = ["a"] * 5 + ["b"] * 5 + ["c"] * (5 - beyond)
+    return list(compare_labels(outputs, ["a", "b"] * 3).counts)
+
+
+@boundary([], ["a", "b"])
+def half_of_the_outputs_have_no_label(project: Project, beyond: int) -> Any:
+    outputs = ["a", "b"] * 5 + ['{"total": 1}'] * (16 - beyond)
+    return list(compare_labels(outputs, ["a", "b"] * 3).counts)
+
+
+# --- another doubling ----------------------------------------------------------------------------------------
+
+
+@boundary("cannot tell", "no")
+def the_upper_bound_is_what_is_missing(project: Project, beyond: int) -> Any:
+    return answer(Comparison(gain=0.02, lower_bound=0.0, upper_bound=0.05 - beyond / 1000), 0.05)
+
+
+@boundary("yes", "cannot tell")
+def half_of_the_lower_bound_is_what_is_missing(project: Project, beyond: int) -> Any:
+    return answer(Comparison(gain=0.2, lower_bound=0.1 - beyond / 1000, upper_bound=0.3), 0.05)
 
 
 # --- the size of the test set --------------------------------------------------------------------------------
