@@ -154,6 +154,38 @@ def outcome_sentences(result: GateResult) -> Iterator[str]:
         yield from agreement_sentence(result)
 
 
+_DECISIONS = {
+    "pass": "Ship",
+    "fail": "Do not ship",
+    "inconclusive": "Not decided",
+    "error": "Not judged",
+}
+
+
+def decision_sentence(result: GateResult) -> Iterator[str]:
+    """Yield the verdict on a candidate in words: ``Do not ship: 23.3 points better, 30 required``.
+
+    The gain is said where it decides, and where all is well.
+    """
+    if result.stage == "ready":
+        return
+    decision = _DECISIONS[result.verdict]
+    if result.gain is None or not (result.passed or tells_gain(result)):
+        yield decision
+        return
+
+    share = text.is_share(result.metric_range)
+    amount = text.show_difference(abs(result.gain), share=share).removeprefix("+")
+    sentence = f"{decision}: {amount} {'better' if result.gain >= 0 else 'worse'}"
+    if result.max_drop is not None:
+        allowed = text.show_amount(result.max_drop, share=share).removesuffix(" points")
+        sentence += f", {allowed} worse allowed"
+    elif result.margin is not None:
+        needed = text.show_amount(result.margin, share=share).removesuffix(" points")
+        sentence += f", {needed} required"
+    yield sentence
+
+
 def tells_gain(result: GateResult) -> bool:
     """Return whether a red check says what the gain is."""
     return any(is_of_gain(result, check) for check in red_checks(result))

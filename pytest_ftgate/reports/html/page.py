@@ -92,10 +92,13 @@ def _hashed(text: str) -> str:
 
 def _view(result: GateResult, anchor: str) -> Mapping[str, Any]:
     """Return what the page shows of one gate, by the names in its template."""
-    not_red = sentences.with_status(result.checks, "warning", "pass", "note")
+    # What passed hides nothing of a red gate, where it is folded.
+    open_statuses = ("warning", "pass", "note") if result.passed else ("warning",)
+    shown = sentences.with_status(result.checks, *open_statuses)
+    folded = () if result.passed else sentences.with_status(result.checks, "pass", "note")
     inputs = (*sentences.price_sentences(result), *sentences.input_sentences(result))
     sections = [
-        ("Checks", (tables.checks(not_red),)),
+        ("Checks", (tables.checks(shown),)),
         ("Examples", list(map(tables.examples, sentences.examples(result)))),
         *tables.sections(result),
         ("Inputs", inputs),
@@ -114,6 +117,7 @@ def _view(result: GateResult, anchor: str) -> Mapping[str, Any]:
         "methods": "; ".join(methods),
         "models": tables.models(result),
         "sections": [section for section in sections if any(section[1])],
+        "folded": tables.checks(folded),
     }
 
 

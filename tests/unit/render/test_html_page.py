@@ -7,10 +7,12 @@ from base64 import b64encode
 from dataclasses import replace
 from hashlib import sha256
 
+import pytest
 from html_page import Page
 
 from pytest_ftgate.reports.html.page import page
 from pytest_ftgate.reports.json import Session
+from pytest_ftgate.reports.sentences import decision_sentence
 from pytest_ftgate.result import (
     Check,
     Confusion,
@@ -23,6 +25,7 @@ from pytest_ftgate.result import (
     PartResult,
     RowPair,
     TestSetResult,
+    Threshold,
     TrainingResult,
 )
 from pytest_ftgate.statistics.evidence import Comparison
@@ -135,6 +138,46 @@ def test_hostile_text_stays_text():
     assert "</script></style><script>alert(1)</script>" in hostile.text
     assert "49" not in hostile.text
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u2028\u202e\ud800-\udfff]", hostile.markup)
+
+
+def missed(gain=0.1):
+    return (Check("margin", "fail", "gain", gain, threshold=Threshold("margin", 0.05)),)
+
+
+LEAKED = (Check("leaked", "fail", "a leak"),)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "facts"),
+    [
+        ("Ship: 23.3 points better, 20 required", {"verdict": "pass", "gain": 0.233, "margin": 0.2}),
+        ("Do not ship: 23.3 points better, 30 required", {"gain": 0.233, "margin": 0.3, "checks": missed(0.233)}),
+        ("Do not ship: 7.6 points worse, 5 required", {"gain": -0.076, "checks": missed(-0.076)}),
+        ("Ship: 0.0 points better, 3 worse allowed", {"verdict": "pass", "gain": 0.0, "max_drop": 0.03}),
+        ("Do not ship: 0.100 better, 0.05 required", {"metric_range": (1.0, 5.0), "checks": missed()}),
+        ("Do not ship", {"checks": LEAKED}),
+        ("Not decided", {"verdict": "inconclusive", "gain": None}),
+        ("Not judged", {"verdict": "error", "gain": None}),
+    ],
+)  # fmt: skip
+def test_the_verdict_in_words(sentence, facts):
+    result = replace(full(), **{"checks": (), **facts})
+    assert list(decision_sentence(result)) == [sentence]
+    assert sentence in written(result).text
+
+
+def test_of_a_red_gate_what_passed_is_folded_and_a_warning_is_not():
+    found = (Check("seen", "warning", "look at it"), Check("form", "pass", "well formed"))
+    red = replace(full(), checks=(*missed(), *found))
+    for result, titles in (
+        (red, ["Method", "1 check passed"]),
+        (replace(red, checks=found, verdict="pass"), ["Method"]),
+    ):
+        html = written(result)
+        assert re.findall(r"<summary.*?>(.*?)</summary>", html.markup) == titles
+        folded = "".join(re.findall(r"<details>(.*?)</details>", html.markup, flags=re.DOTALL))
+        assert ("well formed" in folded, "well formed" in html.text) == (len(titles) == 2, True)
+        assert ("look at it" in folded, "look at it" in html.text) == (False, True)
 
 
 def test_a_notebook_shows_the_block_of_the_page_and_keeps_its_own_style():
