@@ -273,7 +273,7 @@ def shipped(session: nox.Session) -> None:
     """Judge an adapter, its merged weights and a server of them, where the packages can be had."""
     if not install(session, group="shipped", limit=400):
         session.skip("the dependency group shipped could not be installed")
-    for name in (".ftgate", "artefacts"):
+    for name in (".ftgate", "artifacts"):
         shutil.rmtree(Path("examples", "shipped", name), ignore_errors=True)
     session.run("python", "-m", "pytest", "-q", "examples", "-k", "shipped")
 

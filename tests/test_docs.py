@@ -300,7 +300,7 @@ def printed_by(example: str) -> list[str]:
     """Return all lines that both runs of an example print, in a copy of all of them."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "examples"
-        ignored = shutil.ignore_patterns(".ftgate", "__pycache__", "artefacts")
+        ignored = shutil.ignore_patterns(".ftgate", "__pycache__", "artifacts")
         shutil.copytree(ROOT / "examples", copy, ignore=ignored)
         printed = ""
         for name in ("test_gate.py", "test_refused.py"):

@@ -100,7 +100,7 @@ def normalized(text: str) -> str:
 
 
 def family_of(text: str) -> str:
-    """Return the template without its slots: the part that a model could recognise again."""
+    """Return the template without its slots: the part that a model could recognize again."""
     text = re.sub(r"\{[^}]*\}", "{}", text.replace("{floor} [floor]", "{}"))
     text = re.sub(r"\b(hour|minute|second)\b", "unit", text)
     return re.sub(r"(\{\}\( \|-\)unit\[s\]( \[and\] )?)+", "{duration}", text)

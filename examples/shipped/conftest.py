@@ -13,14 +13,14 @@ PORTS = {"merged.gguf": 8392, "unscaled.gguf": 8393}
 
 
 @pytest.fixture(scope="session", autouse=True)
-def artefacts() -> Iterator[None]:
-    """Make the artefacts once, and run a server for each GGUF file during this session."""
+def artifacts() -> Iterator[None]:
+    """Make the artifacts once, and run a server for each GGUF file during this session."""
     train.train_once()
 
     with ExitStack() as servers:
         try:
             for name, port in PORTS.items():
-                servers.enter_context(serve.serving(train.ARTEFACTS / name, port))
+                servers.enter_context(serve.serving(train.ARTIFACTS / name, port))
         except RuntimeError as error:
             raise pytest.fail.Exception(str(error), pytrace=False) from None
         yield

@@ -1,4 +1,4 @@
-"""Serve a GGUF file by llama.cpp's HTTP server: ``python serve.py artefacts/merged.gguf 8392``."""
+"""Serve a GGUF file by llama.cpp's HTTP server: ``python serve.py artifacts/merged.gguf 8392``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Train a small model and a LoRA adapter for it, merge and convert both: ``python train.py``.
 
-All artefacts are written to ``artefacts/``:
+All artifacts are written to ``artifacts/``:
 
 ``base``
     a Llama that was trained from random weights for a few seconds. It stands for a model that you
@@ -34,7 +34,7 @@ torch.set_num_threads(1)  # the fastest for a model this small, and the same wei
 
 HERE = Path(__file__).parent
 LESSONS = HERE.parent / "voice_commands" / "data" / "train.jsonl"
-ARTEFACTS = HERE / "artefacts"
+ARTIFACTS = HERE / "artifacts"
 SOURCES = (LESSONS, Path(__file__), Path(convert.__file__))
 
 SYSTEM = "Name the intent."
@@ -148,7 +148,7 @@ def fit(
     model.eval()
 
 
-def make_artefacts(folder: Path) -> None:
+def make_artifacts(folder: Path) -> None:
     """Train, merge and convert, each into its own folder or file."""
     rows = [json.loads(line) for line in LESSONS.read_text(encoding="utf-8").splitlines()]
     texts = [SYSTEM]
@@ -182,14 +182,14 @@ def sources_hash() -> str:
 
 
 def train_once() -> None:
-    """Make the artefacts, unless they are there, made by these scripts from these data."""
-    stamp = ARTEFACTS / "made_from.txt"  # written last, so a run that was stopped begins anew
+    """Make the artifacts, unless they are there, made by these scripts from these data."""
+    stamp = ARTIFACTS / "made_from.txt"  # written last, so a run that was stopped begins anew
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == sources_hash():
         return
 
-    shutil.rmtree(ARTEFACTS, ignore_errors=True)
-    ARTEFACTS.mkdir()
-    make_artefacts(ARTEFACTS)
+    shutil.rmtree(ARTIFACTS, ignore_errors=True)
+    ARTIFACTS.mkdir()
+    make_artifacts(ARTIFACTS)
     stamp.write_text(sources_hash(), encoding="utf-8")
 
 

@@ -1,6 +1,6 @@
 """The rule ``agreement``: the candidate gives the same answers as a baseline.
 
-It is for an artefact that must be what was judged: an adapter that was merged, quantised, converted
+It is for an artifact that must be what was judged: an adapter that was merged, quantized, converted
 or moved to another server. The lower bound of the share of examples with the same answer must reach
 ``min``.
 """
@@ -142,7 +142,7 @@ def _check(gate: Context, facts: AgreementResult) -> Check:
     if status == "pass":
         return Check("agreement", "pass", message, facts.lower_bound, **required)
     if status == "fail":
-        cure = "Compare prompt, chat template, precision and parameters of both artefacts, "
+        cure = "Compare prompt, chat template, precision and parameters of both artifacts, "
         cure += "beginning with the answers that differ."
         return Check("agreement", "fail", message, facts.share, **required, cure=cure)
 

@@ -7,7 +7,7 @@ from pytest_ftgate.result import Check
 
 NOT_SERVED: Mapping[str, tuple[str, str]] = {
     "knowledge": (
-        "training teaches behaviour, and a model recalls trained facts unreliably",
+        "training teaches behavior, and a model recalls trained facts unreliably",
         "Use retrieval (RAG): give the model the facts with each question.",
     ),
     "reasoning": ("training on examples does not improve general reasoning", "Use a better model."),

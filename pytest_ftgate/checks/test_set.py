@@ -86,7 +86,7 @@ def _few_groups(gate: Context, n_groups: int, counted: int) -> Check:
 
 
 def check_format(gate: Context) -> Iterator[Check]:
-    """Report the formats that were recognised; warn of test examples that one leaves out."""
+    """Report the formats that were recognized; warn of test examples that one leaves out."""
     formats = []
     left_out = 0
     status: Status = "note"
@@ -95,10 +95,10 @@ def check_format(gate: Context) -> Iterator[Check]:
     if gate.unlabeled is not None:
         sets["unlabeled set"] = gate.unlabeled.data
     for name, data in sets.items():
-        if not data.recognised:
+        if not data.recognized:
             continue
         unit = "turn" if data.by_turn else "row"
-        message = f"{name}: {data.recognised}, {plural(len(data), unit)}"
+        message = f"{name}: {data.recognized}, {plural(len(data), unit)}"
         if data.left_out:
             message += f" ({data.told_left_out})"
             left_out += data.left_out

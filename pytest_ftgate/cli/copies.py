@@ -52,7 +52,7 @@ def read_sources(
         names_of_all += names
         fields = {key: column for key, column in columns.items() if column in names}
         try:
-            RowReader(fields).recognised(row)
+            RowReader(fields).recognized(row)
         except DataError as error:
             fix = "Name the columns: --input COLUMN --expected COLUMN"
             where = Where(shown_path(path))

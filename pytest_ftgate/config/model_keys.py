@@ -409,7 +409,7 @@ class OtherKeys(Provider, OpenKeys):
     """A model of a provider that a plugin or conftest.py adds with the hook pytest_ftgate_model."""
 
     provider: Text = Field(
-        description="The provider's name, which the hook recognises.",
+        description="The provider's name, which the hook recognizes.",
         json_schema_extra={
             "not": {"enum": ["openai", "python", "recorded", "transformers", "callable", "given"]}
         },

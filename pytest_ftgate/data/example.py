@@ -86,7 +86,7 @@ class DataSet:
         sha256: hex digest of the whole file, whatever the limit, or of the canonical JSON of an
             iterable's examples.
         origin: the path, or the source of the iterable, such as ``fixture ftgate_test_set``.
-        recognised: the format of the rows and of the file, ``chat JSONL``; empty for rows in our
+        recognized: the format of the rows and of the file, ``chat JSONL``; empty for rows in our
             own words.
         left_out: how many rows hold no output to learn.
         name: what messages call the rows of an iterable: ``test_set``.
@@ -98,7 +98,7 @@ class DataSet:
     path: str | None
     sha256: str
     origin: str
-    recognised: str = ""
+    recognized: str = ""
     left_out: int = 0
     name: str = "test_set"
     index: tuple[Any, ...] | None = None

@@ -1,4 +1,4 @@
-"""The formats of rows that are recognised by their keys. A format is one entry of ``FORMATS``."""
+"""The formats of rows that are recognized by their keys. A format is one entry of ``FORMATS``."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

@@ -148,9 +148,9 @@ def load_examples(
         rows = _examples(source, reader, file)
         examples, left_out = collected(rows, limit, by_turn=by_turn)
 
-    recognised = reader.described("Parquet" if file == "parquet" else file.upper())
+    recognized = reader.described("Parquet" if file == "parquet" else file.upper())
     data = example.DataSet(
-        examples, name, sha256_of(path), name, recognised, left_out, by_turn=by_turn
+        examples, name, sha256_of(path), name, recognized, left_out, by_turn=by_turn
     )
     return example.checked(data, repeats=repeats)
 

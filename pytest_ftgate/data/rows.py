@@ -125,7 +125,7 @@ class RowReader:
         self._first: _Columns | None = None
 
     def described(self, container: str) -> str:
-        """Return what was recognised: ``chat JSONL (OpenAI)``.
+        """Return what was recognized: ``chat JSONL (OpenAI)``.
 
         Empty for rows as we write them ourselves.
         """
@@ -160,7 +160,7 @@ class RowReader:
         elif not self._by_turn and (simple := self._simple(row, place)) is not None:
             return simple
 
-        row, columns = self.recognised({**row, **bad} if bad else row)
+        row, columns = self.recognized({**row, **bad} if bad else row)
         for name, error in bad.items():
             if name in columns.taken:
                 raise error
@@ -222,7 +222,7 @@ class RowReader:
             return messages.checked_calls(value, key)
         return value
 
-    def recognised(self, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], _Columns]:
+    def recognized(self, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], _Columns]:
         """Return a row, with the values that the fields name within others, and its columns.
 
         Raise :class:`DataError` if it lacks columns, or has another format than the first row.
@@ -514,13 +514,13 @@ def examples_from(
     digest = hashlib.sha256()
     for example in examples:
         digest.update(canonical_json([*_parts(example).values()]).encode() + b"\n")
-    recognised = reader.described("" if source.table is None else type(rows).__name__)
+    recognized = reader.described("" if source.table is None else type(rows).__name__)
     data = DataSet(
         examples,
         None,
         digest.hexdigest(),
         origin,
-        recognised,
+        recognized,
         left_out,
         name,
         index=None if left_out or by_turn else cells.index_of(rows, limit),

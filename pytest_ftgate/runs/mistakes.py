@@ -60,7 +60,7 @@ def diagnose(
         confusions = _confusions(made, _mistaken(metric, labels, baseline, old_kinds))
 
     fixed = []
-    # labels and calls are behaviour, not knowledge
+    # labels and calls are behavior, not knowledge
     if labels is None and not metric.calls_tools:
         better = (gains(baseline, candidate, metric.name) > _ROUNDING).nonzero()[0]
         fixed = [examples[row] for row in better.tolist()]

@@ -66,7 +66,7 @@ def test_files_are_those_of_the_script(home, tmp_path):
         assert (tmp_path / name).read_bytes() == (home.folder / "data" / name).read_bytes()
 
 
-def test_labels_and_slots_are_those_that_hassil_recognises(home):
+def test_labels_and_slots_are_those_that_hassil_recognizes(home):
     from hassil import recognize_all, recognize_best
     from hassil.intents import Intents, TextSlotList
     from home_assistant_intents import get_intents

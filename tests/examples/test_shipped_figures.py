@@ -56,7 +56,7 @@ def test_what_a_copy_proves(project: Project, differ: tuple[int, ...], verdict: 
     ("name", "verdict", "n_differ"),
     [("merged", "pass", "0"), ("served", "pass", "1"), ("unscaled", "fail", "17")],
 )
-def test_what_each_artefact_of_the_page_proves(
+def test_what_each_artifact_of_the_page_proves(
     project: Project, name: str, verdict: str, n_differ: str
 ) -> None:
     models = {"adapter": WRONG["adapter"], name: WRONG[name]}

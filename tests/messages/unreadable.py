@@ -67,7 +67,7 @@ ROWS: list[Sequence[Mapping[str, Any]]] = [  # of JSON Lines
     *([{"conversations": [Q], "chosen": A, "rejected": BAD}], [{"foo": "q", "bar": "a"}]),
     *([{"question": "q", "rejected": "a", "kto_tag": True}], [{"text": "q", "question": "p", "label": "a"}]),
     *([{"input": prompt, "preferred_output": [A]}] for prompt in ({"messages": []}, {"prompt": "q"})),
-    # recognised, and broken
+    # recognized, and broken
     *([{"conversations": turns}] for turns in ([{"from": "human"}, A], [Q, {"from": "Q", "value": "x"}])),
     *([{"contents": "q"}], [{"messages": [{"from": "human", "value": "q"}]}], [{**PAIR, "completion": None}]),
     *([{**keys, "chosen": "good", "rejected": "BAD"}] for keys in ({}, {"instruction": "q"})),

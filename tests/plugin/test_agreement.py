@@ -1,4 +1,4 @@
-"""``agreement``: the artefact that ships gives the answers of the one that was judged."""
+"""``agreement``: the artifact that ships gives the answers of the one that was judged."""
 
 import json
 
@@ -23,7 +23,7 @@ COPY = {"with": "baseline", "min": 0.98}
 
 @pytest.fixture
 def shipped(project: Project) -> Project:
-    """Return a gate that asks for agreement alone, of 200 examples, with equal answers of both artefacts."""
+    """Return a gate that asks for agreement alone, of 200 examples, with equal answers of both artifacts."""
     project.test_set(N)
     answers(project, "base.jsonl", {})
     answers(project, "ft.jsonl", {})
@@ -199,7 +199,7 @@ def test_what_cannot_be_asked_is_refused(shipped: Project, keys, words) -> None:
     assert words in json.dumps(finding)
 
 
-def test_the_same_file_as_both_artefacts_is_a_mistake(shipped: Project) -> None:
+def test_the_same_file_as_both_artifacts_is_a_mistake(shipped: Project) -> None:
     failed = stopped(shipped.judge(candidate="recorded:base.jsonl"), "fail")
     assert failed["name"] == "identical_outputs"
 

@@ -256,7 +256,7 @@ def test_the_champion_decides_by_max_drop(
 
 @pytest.mark.parametrize("missed", [3, 9])
 def test_a_candidate_may_answer_as_the_champion_does(project: Project, missed: int) -> None:
-    """Equal answers are what a gate with max_drop asks for: a merged, quantised or converted model."""
+    """Equal answers are what a gate with max_drop asks for: a merged, quantized or converted model."""
     project.predictions("live.jsonl", 288, range(288 - missed, 288))
     project.predictions("ft.jsonl", 288, range(288 - missed, 288), note="another file")
     assert "identical_outputs" not in statuses(passed(judged(project)))

@@ -1,4 +1,4 @@
-"""Gates on data as it comes: what was recognised is said, and objects stand for files."""
+"""Gates on data as it comes: what was recognized is said, and objects stand for files."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Formats of rows that are recognised by their keys, and files that hold them in other ways than JSON Lines."""
+"""Formats of rows that are recognized by their keys, and files that hold them in other ways than JSON Lines."""
 
 import contextlib
 import csv
@@ -134,7 +134,7 @@ def test_a_row_is_recognised_by_its_keys(load, name, row, question, expected):
     )
     assert format_of(row) is FORMATS[name]
     form = FORMATS[name]
-    assert data.recognised == (f"{form.title} JSONL ({form.by})" if form.by else "")
+    assert data.recognized == (f"{form.title} JSONL ({form.by})" if form.by else "")
     # named as well
     assert load(lines(row), "data.txt", format=name).examples == load(lines(row)).examples
     assert examples_from([row], origin="list").examples == load(lines(row)).examples
@@ -323,7 +323,7 @@ def test_usual_names_of_columns(load, question, answer, form):
     assert [(example.input, example.expected, example.fields) for example in data] == [
         (f"q {n}", "good", {"lang": "en"}) for n in (0, 1)
     ]
-    assert f"{question}/{answer}" in data.recognised or question == "instruction"
+    assert f"{question}/{answer}" in data.recognized or question == "instruction"
 
 
 META = {"meta": {"lang": "en"}}
@@ -365,7 +365,7 @@ def test_each_file_has_the_same_rows(load, suffix, packed):
         tuple(row.values()) for row in PAIRS
     ]
     assert [example.place.line for example in data] == numbers
-    assert data.recognised == f"prompt/completion {title} (TRL, Bedrock)"
+    assert data.recognized == f"prompt/completion {title} (TRL, Bedrock)"
     assert data.sha256 == hashlib.sha256(stored).hexdigest()
     assert load(content, "other", format=suffix[1:]).examples == data.examples
 

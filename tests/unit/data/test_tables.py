@@ -56,7 +56,7 @@ def test_the_rows_of_a_frame_are_examples(make):
         {"lang": "en", "score": 1.5},
         {"lang": "de", "score": None},
     ]
-    assert type(table).__name__ in data.recognised
+    assert type(table).__name__ in data.recognized
     assert len(read(table, limit=1)) == 1
 
 
