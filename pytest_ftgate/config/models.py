@@ -378,8 +378,15 @@ def _from_answers(value: Any) -> ModelSpec:
 
 def name_of(value: Any) -> str:
     """Return the name of an object that Python code gives in place of a name."""
-    name = _text(_function_in(value), "__name__")
-    return name or _text(value, "name") or type(value).__name__
+    name = _text(_function_in(value), "__name__") or _text(value, "name")
+    if name is not None:
+        return name
+
+    # A pipeline of scikit-learn is known by its last step.
+    steps = getattr(value, "steps", None)
+    if isinstance(steps, list) and steps and isinstance(steps[-1], tuple):
+        return name_of(steps[-1][-1])
+    return type(value).__name__
 
 
 def _function_in(value: Any) -> Any:

@@ -5,6 +5,9 @@ import json
 from pathlib import Path
 
 import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from pytest_ftgate.config import (
     DataKeys,
@@ -399,6 +402,13 @@ def test_a_model_keeps_its_own_name_and_an_object_goes_by_that_of_the_gate():
     )
     assert [model.name for model in config.baselines.values()] == ["tiny", "trees"]
     assert config.candidate.name == "forest"
+
+
+def test_a_pipeline_goes_by_its_last_step():
+    pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression())
+    assert resolve(layer({**SELF_CONTAINED, "candidate": pipeline})).candidate.name == (
+        "LogisticRegression"
+    )
 
 
 def test_rows_may_be_given_with_their_keys_but_without_a_format():
