@@ -157,13 +157,17 @@ def examples(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def build(session: nox.Session) -> None:
-    """Build the wheel, and judge the examples with it in a clean environment."""
+    """Build the wheel, and judge the examples with it in a clean environment.
+
+    An argument is the folder of the wheel, for a release.
+    """
     folder = Path(session.create_tmp()).resolve()
-    shutil.rmtree(folder / "dist", ignore_errors=True)
+    built = Path(session.posargs[0]).resolve() if session.posargs else folder / "dist"
+    shutil.rmtree(built, ignore_errors=True)
     session.install(*PIP, "build", "twine")
-    session.run("python", "-m", "build", "--outdir", str(folder / "dist"), ".", silent=True)
-    session.run("twine", "check", "--strict", *map(str, (folder / "dist").iterdir()))
-    (wheel,) = (folder / "dist").glob("*.whl")
+    session.run("python", "-m", "build", "--outdir", str(built), ".", silent=True)
+    session.run("twine", "check", "--strict", *map(str, built.iterdir()))
+    (wheel,) = built.glob("*.whl")
     session.run("python", "-m", "venv", "--clear", str(folder / "clean"))
     clean = str(folder / "clean" / "bin" / "python")
     session.run(clean, "-m", "pip", "install", "-q", *PIP, external=True)
