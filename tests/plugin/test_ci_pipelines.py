@@ -515,7 +515,8 @@ def test_actions_are_pinned_and_no_script_has_an_expression(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     for action in re.findall(r"uses: (.*)", text):
         assert re.fullmatch(
-            r"actions/[\w-]+@v\d+|pytest-ftgate/pytest-ftgate/\.github/actions/ftgate@v[\d.]+",
+            r"actions/[\w-]+@(v\d+|[0-9a-f]{40}  # v\d+\.\d+\.\d+)|"
+            r"pytest-ftgate/pytest-ftgate/\.github/actions/ftgate@v[\d.]+",
             action,
         )
     written = yaml.safe_load(text)
