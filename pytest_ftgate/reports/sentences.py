@@ -381,12 +381,12 @@ class Examples:
 
 
 def examples(result: GateResult) -> list[Examples]:
-    """Return the answers that the red checks are about, or else what the candidate broke."""
+    """Return the answers that the red checks are about, or else what the candidate has wrong."""
     candidates: list[Examples] = []
     for check in red_checks(result):
         candidates += _examples_of(result, check)
     if result.passed:
-        candidates.append(main_examples(result))
+        candidates += [main_examples(result), _wrong_in_both(result)]
 
     groups: list[Examples] = []
     for group in candidates:
@@ -411,6 +411,15 @@ def _examples_of(result: GateResult, check: Check) -> list[Examples]:
     if check.kind in ("gain", None):
         return [main_examples(result)]
     return []
+
+
+def _wrong_in_both(result: GateResult) -> Examples:
+    """Return wrong answers that were not broken: the baseline has them wrong, too."""
+    flips = tuple(flip for flip in result.wrong if flip not in result.broken_examples)
+    count = None
+    if result.attempt is None:
+        count = max(len(flips), (result.n_wrong or 0) - (result.broken or 0))
+    return Examples("wrong answers of both models", flips, count)
 
 
 def main_examples(result: GateResult) -> Examples:

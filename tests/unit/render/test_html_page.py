@@ -228,6 +228,17 @@ def test_wrong_answers_of_a_red_gate_are_there():
     assert "t2 question 2 refund refund invoice" in html.text
 
 
+def test_wrong_answers_of_a_green_gate_are_there_and_those_it_broke_only_once():
+    flips = tuple(
+        Flip(f"t{number}", f"question {number}", "refund", "invoice", "invoice")
+        for number in range(3)
+    )
+    green = replace(full(), verdict="pass", checks=(), broken_examples=flips[:1], broken=1)
+    html = written(replace(green, wrong=flips, n_wrong=8))
+    assert "wrong answers of both models (2 of 7)" in html.text
+    assert [html.text.count(f"question {number}") for number in range(3)] == [1, 1, 1]
+
+
 def test_the_rows_of_a_red_guard_are_there_and_a_gate_on_the_page_is_not_listed_as_missing():
     flip = Flip("g1", "a question of the guard", "refund", "refund", "invoice")
     guard = PartResult(
