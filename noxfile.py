@@ -159,11 +159,13 @@ def examples(session: nox.Session) -> None:
 def build(session: nox.Session) -> None:
     """Build the wheel, and judge the examples with it in a clean environment.
 
-    An argument is the folder of the wheel, for a release.
+    An argument is a new folder for the wheel, for a release.
     """
     folder = Path(session.create_tmp()).resolve()
-    built = Path(session.posargs[0]).resolve() if session.posargs else folder / "dist"
+    built = folder / "dist"
     shutil.rmtree(built, ignore_errors=True)
+    if session.posargs:
+        built = Path(session.posargs[0]).resolve()
     session.install(*PIP, "build", "twine")
     session.run("python", "-m", "build", "--outdir", str(built), ".", silent=True)
     session.run("twine", "check", "--strict", *map(str, built.iterdir()))

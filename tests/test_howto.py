@@ -328,6 +328,8 @@ RECIPES: list[tuple[str, dict[str, str], Any, Any, Any, float]] = [
     ("bleu", {"BLEU(effective_order=True)": "CHRF()"}, SENTENCE, "zzz", SENTENCE, 0),
     ("tool_name", {}, _tool_call("weather"), _tool_call("mail"), _tool_call("weather"), 0),
     ("tool_name", {}, _tool_call("weather"), "It is cold.", _tool_call("weather"), 0),
+    ("field_accuracy", {}, {"a": 1, "b": 2}, {"a": 1, "c": 2}, {"a": 1, "b": 2}, 1 / 3),
+    ("field_accuracy", {}, {"a": 1, "b": 2}, "no", {"a": 1, "b": 2}, 0),
     ("well_formed", {}, "any", "<a>", "<a/>", 0),
     (
         "well_formed",

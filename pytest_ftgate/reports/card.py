@@ -13,7 +13,8 @@ from pytest_ftgate.result import RED, GateResult, called
 from pytest_ftgate.text import timestamp
 
 # the Hub's names for models that answer text with text, and with a label
-_TASK, _TASK_OF_LABELS = "text-generation", "text-classification"
+_TASK = "text-generation"
+_TASK_OF_LABELS = "text-classification"
 
 
 def card(results: Iterable[GateResult], *, written_at: float | None = None) -> str:

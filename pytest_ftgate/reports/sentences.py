@@ -165,25 +165,28 @@ _DECISIONS = {
 def decision_sentence(result: GateResult) -> Iterator[str]:
     """Yield the verdict on a candidate in words: ``Do not ship: 23.3 points better, 30 required``.
 
-    The gain is said where it decides, and where all is well.
+    The gain is said where one is required, and it decides or all is well.
     """
     if result.stage == "ready":
         return
-    decision = _DECISIONS[result.verdict]
-    if result.gain is None or not (result.passed or tells_gain(result)):
-        yield decision
-        return
 
+    decision = _DECISIONS[result.verdict]
     share = text.is_share(result.metric_range)
-    amount = text.show_difference(abs(result.gain), share=share).removeprefix("+")
-    sentence = f"{decision}: {amount} {'better' if result.gain >= 0 else 'worse'}"
     if result.max_drop is not None:
         allowed = text.show_amount(result.max_drop, share=share).removesuffix(" points")
-        sentence += f", {allowed} worse allowed"
+        standard = f"{allowed} worse allowed"
     elif result.margin is not None:
         needed = text.show_amount(result.margin, share=share).removesuffix(" points")
-        sentence += f", {needed} required"
-    yield sentence
+        standard = f"{needed} required"
+    else:
+        standard = ""
+
+    if not standard or result.gain is None or not (result.passed or tells_gain(result)):
+        yield decision
+        return
+    amount = text.show_difference(abs(result.gain), share=share).removeprefix("+")
+    direction = "better" if result.gain >= 0 else "worse"
+    yield f"{decision}: {amount} {direction}, {standard}"
 
 
 def tells_gain(result: GateResult) -> bool:

@@ -241,10 +241,13 @@ def _confusions(result: GateResult) -> Table:
     diagnosis = result.diagnosis or Diagnosis({})
     rows = []
     for confusion in diagnosis.confusions:
-        labels = (confusion.expected, confusion.answered)
-        counts = (confusion.baseline, confusion.candidate)
-        cells = [printable(label, _NAME_WIDTH) for label in labels]
-        rows.append((*cells, *map(show_count, counts)))
+        row = (
+            printable(confusion.expected, _NAME_WIDTH),
+            printable(confusion.answered, _NAME_WIDTH),
+            show_count(confusion.baseline),
+            show_count(confusion.candidate),
+        )
+        rows.append(row)
     title = "Most frequent confusions of the candidate"
     return Table(title, columns(("expected", "answered"), ("baseline", "candidate")), tuple(rows))
 

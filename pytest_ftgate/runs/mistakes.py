@@ -56,8 +56,9 @@ def diagnose(
 
     confusions: tuple[Confusion, ...] = ()
     if labels is not None:
-        made = _mistaken(metric, labels, candidate, new_kinds)
-        confusions = _confusions(made, _mistaken(metric, labels, baseline, old_kinds))
+        old_confused = _confused(metric, labels, baseline, old_kinds)
+        new_confused = _confused(metric, labels, candidate, new_kinds)
+        confusions = _confusions(old_confused, new_confused)
 
     fixed = []
     # labels and calls are behavior, not knowledge
@@ -205,32 +206,31 @@ def _right_by_label(labels: Sequence[str], kinds: Kinds) -> Counter[str]:
     return right
 
 
-def _mistaken(
+def _confused(
     metric: Metric, labels: Sequence[str], measured: Measured, kinds: Kinds
 ) -> Counter[tuple[str, str]]:
     """Return how often a model answers to a label with another one, by both labels."""
-    mistaken: Counter[tuple[str, str]] = Counter()
+    confused: Counter[tuple[str, str]] = Counter()
     for answers, of_repeat in zip(measured.answers, kinds, strict=True):
         read = metric.answers_read(answers)
         for label, answer, kind in zip(labels, read, of_repeat, strict=True):
             if kind != WRONG or answer is None:
                 continue
-            given = answer
+            answered = answer
             if metric.label_set is not None:
-                given = metric.label_set.spelled(answer)
-            mistaken[label, given] += 1
-    return mistaken
+                answered = metric.label_set.spelled(answer)
+            confused[label, answered] += 1
+    return confused
 
 
 def _confusions(
-    candidate: Counter[tuple[str, str]], baseline: Counter[tuple[str, str]]
+    baseline: Counter[tuple[str, str]], candidate: Counter[tuple[str, str]]
 ) -> tuple[Confusion, ...]:
     """Return what the candidate confuses most often, and at least twice: once may be chance."""
     confusions = []
-    for (expected, answered), count in candidate.most_common(_CONFUSIONS):
+    for labels, count in candidate.most_common(_CONFUSIONS):
         if count > 1:
-            old = baseline[expected, answered]
-            confusions.append(Confusion(expected, answered, baseline=old, candidate=count))
+            confusions.append(Confusion(*labels, baseline=baseline[labels], candidate=count))
     return tuple(confusions)
 
 

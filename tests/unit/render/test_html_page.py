@@ -156,6 +156,7 @@ LEAKED = (Check("leaked", "fail", "a leak"),)
         ("Ship: 0.0 points better, 3 worse allowed", {"verdict": "pass", "gain": 0.0, "max_drop": 0.03}),
         ("Do not ship: 0.100 better, 0.05 required", {"metric_range": (1.0, 5.0), "checks": missed()}),
         ("Do not ship", {"checks": LEAKED}),
+        ("Ship", {"verdict": "pass", "gain": 0.0, "margin": None}),
         ("Not decided", {"verdict": "inconclusive", "gain": None}),
         ("Not judged", {"verdict": "error", "gain": None}),
     ],
