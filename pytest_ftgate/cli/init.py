@@ -17,6 +17,7 @@ from pytest_ftgate.checks.test_set import check_size
 from pytest_ftgate.cli.copies import Source, read_sources
 from pytest_ftgate.config import GateKeys, load_gate_file, resolve_gate
 from pytest_ftgate.data import SUFFIXES, expected_text, is_blank
+from pytest_ftgate.data.load import file_of
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.files import write_whole
 from pytest_ftgate.gate.inputs import build_metrics
@@ -173,7 +174,10 @@ def _file(word: str, option: str) -> Path:
     paths: list[Path] = []
     for folder in (Path(), Path("data")):
         names = sorted(folder.glob("*"), key=lambda path: (len(path.name), path.name))
-        paths += [path for path in names if path.name.lower().endswith(SUFFIXES)]
+        for path in names:
+            # YAML beside data is configuration more often than data.
+            if path.name.lower().endswith(SUFFIXES) and file_of(path, "") != "yaml":
+                paths.append(path)
     for path in paths:
         name = path.name.lower()
         if word in name and (word == "train" or "train" not in name):

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pytest_ftgate.config import yaml_nodes
 from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.keys import (
     Keys,
@@ -25,6 +24,7 @@ from pytest_ftgate.config.keys import (
     refusing,
 )
 from pytest_ftgate.config.models import ModelDefinition, ModelSpec
+from pytest_ftgate.data import yaml_nodes
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.plain import DIALECT
 from pytest_ftgate.text import KeyPath, cut, dotted, quoted, suggestion

@@ -25,6 +25,7 @@ from pytest_ftgate.data.lines import (
     suffix_of,
 )
 from pytest_ftgate.data.rows import ColumnsError, RowReader, collected, part_of
+from pytest_ftgate.data.yaml_nodes import parse_yaml
 from pytest_ftgate.errors import DataError, Where, located, shown_path
 from pytest_ftgate.text import excerpt, kind_of, listed, nearest, plural
 
@@ -34,6 +35,7 @@ _FILES = {
     "csv": (".csv",),
     "tsv": (".tsv",),
     "parquet": (".parquet",),
+    "yaml": (".yaml", ".yml"),
 }
 FORMATS = (*_FILES, *ROW_FORMATS)
 """What ``format:`` may be: how a file is written, or what its rows hold."""
@@ -88,6 +90,8 @@ def opened(
             yield Opened(rows, lambda row: Where(path=f"{name}, row {row}"), table)
         elif file in CELLS:
             yield Opened(read_cells(lines, CELLS[file]), partial(Where, name))
+        elif file == "yaml":
+            yield _placed(_rows_of_yaml(lines, form_of), name)
         elif file == "json" and (placed := _rows_of_document(lines, form_of)) is not None:
             yield _placed(placed, name)
         else:
@@ -104,6 +108,21 @@ def _rows_of_document(lines: Lines, form_of: documents.FormOf) -> list[documents
         return documents.rows_in(document, form_of)
     except DataError as error:
         raise located(error, Where(path=lines.path)) from None
+
+
+def _rows_of_yaml(lines: Lines, form_of: documents.FormOf) -> list[documents.PlacedRow]:
+    """Return the rows of a file that is one YAML mapping, or a list of rows."""
+    root = parse_yaml("".join(lines), lines.path)
+    value = None if root is None else root.value
+    document = {"rows": value} if isinstance(value, list) else value
+    try:
+        rows = documents.rows_in(document, form_of) if isinstance(document, dict) else None
+    except DataError as error:
+        raise located(error, Where(path=lines.path)) from None
+    if rows is None:
+        cure = "write a list of rows, such as - {input: ..., expected: ...}"
+        raise DataError("holds no rows", where=Where(path=lines.path), cure=cure)
+    return rows
 
 
 def _placed(rows: list[documents.PlacedRow], name: str) -> Opened:

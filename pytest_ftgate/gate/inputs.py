@@ -22,6 +22,7 @@ from pytest_ftgate.data.example import checked
 from pytest_ftgate.errors import ConfigError, FtgateError
 from pytest_ftgate.gate.half import read_half
 from pytest_ftgate.gate.judges import read_judging
+from pytest_ftgate.gate.names import with_clear_names
 from pytest_ftgate.gate.parts import read_parts
 from pytest_ftgate.gate.ranges import check_keys
 from pytest_ftgate.gate.state import Services
@@ -158,7 +159,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
 
     # Models, and which attempt they are.
     models = _models(config, training, whole_set, services)
-
+    config = with_clear_names(config, models)
     half = read_half(config, services, training, whole_test, audit, deciding)
 
     # Models are asked about all examples, also about those that only may be shown.

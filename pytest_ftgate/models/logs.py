@@ -1,8 +1,8 @@
 """Read recorded answers, in rows of our own or of other tools, from files of every kind.
 
 The rows of another tool become rows of our own: ``{"id": ..., "output": ...}``, with ``repeat``,
-``usage``, ``latency_s``, ``finish_reason`` or ``error`` where it states them. The answer of a row
-is what the model wrote, before a filter or a scorer of the other tool changed it.
+``usage``, ``latency_s``, ``finish_reason``, ``model`` or ``error`` where it states them. The answer
+of a row is what the model wrote, before a filter or a scorer of the other tool changed it.
 """
 
 import json
@@ -248,6 +248,7 @@ def _inspect(sample: Values, _: Values) -> Iterator[Values]:
     reason = choices[0].get("stop_reason")
     row["finish_reason"] = None if reason == "unknown" else reason
     row["latency_s"] = output.get("time")
+    row["model"] = output.get("model")
     usage = output.get("usage") or {}
     row["usage"] = {
         name: usage[name] for name in ("input_tokens", "output_tokens") if name in usage
@@ -296,9 +297,9 @@ def _mlflow(values: Values, _: Values) -> Iterator[Values]:
 
 def _batch(values: Values, _: Values) -> Iterator[Values]:
     """Yield the answer in a line of a batch, a chat completion or a response by its custom id."""
-    row: dict[str, Any] = {"id": values["custom_id"], "output": None}
     response = values["response"] or {}
     body = strict_json.object_of(response.get("body"))
+    row: dict[str, Any] = {"id": values["custom_id"], "output": None, "model": body.get("model")}
     error = values.get("error") or body.get("error")
     if error:
         message = strict_json.object_of(error).get("message")
@@ -350,6 +351,7 @@ def _promptfoo(values: Values, first: Values) -> Iterator[Values]:
         raise DataError(message, cure=cure)
 
     row: dict[str, Any] = _identity_of_case(values, values["testIdx"])
+    row["model"] = _promptfoo_provider(values)
     response = values.get("response") or {}
     # `error` of a row is an assertion that does not hold as well.
     error = response.get("error")
@@ -368,9 +370,13 @@ def _promptfoo(values: Values, first: Values) -> Iterator[Values]:
 
 def _promptfoo_model(values: Values) -> str:
     """Return the provider of an answer and its prompt."""
-    provider = values["provider"]
-    name = provider.get("label") or provider["id"]
+    name = _promptfoo_provider(values)
     return f'{name} with the prompt "{excerpt(values["prompt"]["label"])}"'
+
+
+def _promptfoo_provider(values: Values) -> str:
+    provider = values["provider"]
+    return str(provider.get("label") or provider["id"])
 
 
 # --- pydantic-evals: a report as JSON -------------------------------------------------------------

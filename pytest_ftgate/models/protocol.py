@@ -192,6 +192,7 @@ class Model(Protocol):
     until_judged: bool = False
     # recordings only: whether every answer states the input it was made for
     verified: bool | None = None
+    made_by: str | None = None  # recordings only: the one model that all answers say they are of
     price: Price | Mapping[str, float] | None = None  # a mapping has the keys of a gate's price
     # a call leaves the machine or costs money, so that offline runs forbid it
     endpoint: bool = False

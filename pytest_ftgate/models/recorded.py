@@ -87,12 +87,14 @@ class Rows(Mapping[tuple[str, int], RecordedRow]):
     """Hold the rows of a file by id and repeat.
 
     Of rows with nothing but an id and a text there may be a hundred thousand: they are kept as
-    texts by id, and made into rows when they are looked up.
+    texts by id, and made into rows when they are looked up. ``made_by`` are the models that rows
+    name.
     """
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
         self.others: dict[tuple[str, int], RecordedRow] = {}
+        self.made_by: set[str] = set()
 
     def add(
         self, values: Mapping[str, Any], number: int, place: Callable[[int], Where]
@@ -113,6 +115,9 @@ class Rows(Mapping[tuple[str, int], RecordedRow]):
         if identity in self.others or (identity[1] == 0 and identity[0] in self.texts):
             return identity
         self.others[identity] = row
+        made_by = values.get("model")
+        if isinstance(made_by, str) and made_by:
+            self.made_by.add(made_by)
         return None
 
     def __getitem__(self, identity: tuple[str, int]) -> RecordedRow:
@@ -149,6 +154,7 @@ class RecordedModel(protocol.BuiltModel):
     rows: Rows
     # whether every row states the input it was made for, which is checked when the row is used
     verified: bool | None
+    made_by: str | None = None
     concurrency: int = 16
     timeout_s: float | None = None
     retries: int = 0
@@ -239,6 +245,10 @@ def build_recorded(spec: ModelSpec, _: protocol.Surroundings) -> RecordedModel:
     # The path may be wrong where the gate gives it.
     with written_at(spec.source.where()):
         file = read_rows(Path(spec.options["path"]))
+
+    made_by = None
+    if len(file.rows.made_by) == 1:
+        [made_by] = file.rows.made_by
     return RecordedModel(
         name=spec.name,
         spelling=spec.spelling,
@@ -246,6 +256,7 @@ def build_recorded(spec: ModelSpec, _: protocol.Surroundings) -> RecordedModel:
         sha256=file.sha256,
         rows=file.rows,
         verified=all(row.input_sha256 is not None for row in file.rows.values()),
+        made_by=made_by,
         price=price.written_price(spec.options.get("price"), str(spec.source)),
         strip_reasoning=spec.options.get("strip_reasoning", "auto"),
     )

@@ -179,6 +179,7 @@ def pydantic_evals_report(folder: Path, name: str) -> Path:
     ]
     data = evals.Dataset(name="intents", cases=cases, evaluators=[])
     data.to_file(folder / "tests.json")
+    data.to_file(folder / "tests.yaml")
     report = data.evaluate_sync(answers.__getitem__, progress=False)
     path = folder / f"{name}.json"
     adapter = import_module("pydantic_evals.reporting").EvaluationReportAdapter
@@ -256,12 +257,13 @@ def promptfoo_results(folder: Path, name: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("library", "write"),
+    ("library", "write", "test_set"),
     [
-        ("pydantic_evals", pydantic_evals_report),
-        ("deepeval", deepeval_cases),
-        ("deepeval", deepeval_run),
-        ("promptfoo", promptfoo_results),
+        ("pydantic_evals", pydantic_evals_report, "tests.json"),
+        ("pydantic_evals", pydantic_evals_report, "tests.yaml"),
+        ("deepeval", deepeval_cases, "tests.json"),
+        ("deepeval", deepeval_run, "tests.json"),
+        ("promptfoo", promptfoo_results, "tests.json"),
     ],
 )
 def test_cases_of_a_tool_are_a_test_set_and_its_results_are_answers(
@@ -269,6 +271,7 @@ def test_cases_of_a_tool_are_a_test_set_and_its_results_are_answers(
     monkeypatch: pytest.MonkeyPatch,
     library: str,
     write: Callable[[Path, str], Path],
+    test_set: str,
 ) -> None:
     monkeypatch.setenv("DEEPEVAL_TELEMETRY_OPT_OUT", "YES")
     monkeypatch.setenv("DEEPEVAL_RESULTS_FOLDER", "")
@@ -278,6 +281,6 @@ def test_cases_of_a_tool_are_a_test_set_and_its_results_are_answers(
         needs(library)
     logs = {name: write(project.path, name) for name in ANSWERS}
 
-    gate = judged(project, logs["base"], logs["ft"], test_set="tests.json")
+    gate = judged(project, logs["base"], logs["ft"], test_set=test_set)
     assert (gate["verdict"], gate["gain"]) == ("pass", pytest.approx(16 / 60))
     assert gate["candidate"]["n_scored"] == N

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.config.yaml_nodes import read_yaml
 from pytest_ftgate.data import Example, content_id, examples_from, load_examples
+from pytest_ftgate.data.yaml_nodes import read_yaml
 from pytest_ftgate.errors import FtgateError
 
 GOOD = '{"input": "a", "expected": "b"}\n'

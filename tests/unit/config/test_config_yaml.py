@@ -3,7 +3,7 @@
 import pytest
 
 from pytest_ftgate.config import load_gate_file
-from pytest_ftgate.config.yaml_nodes import read_yaml
+from pytest_ftgate.data.yaml_nodes import read_yaml
 from pytest_ftgate.errors import ConfigError
 
 

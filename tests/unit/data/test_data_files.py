@@ -131,3 +131,37 @@ class TestDocument:
         with pytest.raises(DataError) as caught:
             load(text.replace("ROW", ROW.decode().strip()).encode(), "data.json")
         assert words in str(caught.value)
+
+
+class TestYaml:
+    """A file that is one YAML mapping with a list of rows in it, or the list alone."""
+
+    @pytest.mark.parametrize(
+        ("text", "place"),
+        [
+            (b"# as pydantic-evals writes\ncases:\n- {inputs: a, expected_output: b}\nevaluators: []\n", "cases[0]"),
+            (b"- {input: a, expected: b}\n", "rows[0]"),
+            (b'{"of": [{"input": "a", "expected": "b"}]}', "of[0]"),
+        ],
+    )  # fmt: skip
+    def test_the_rows_are_those_of_its_only_list(self, load, text, place):
+        for name in ("data.yaml", "data.YML"):
+            data = load(text, name)
+            assert [(row.input, row.expected) for row in data] == [("a", "b")]
+            assert str(data.examples[0].place) == f"{name}, {place}"
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            (b"", "holds no rows"),
+            (b"a: b", "holds no rows"),
+            (b"just text", "holds no rows"),
+            (b"- {input: yes, expected: b}", "data.yaml:1: [0].input: unquoted yes"),
+            (b"a: [\n", "data.yaml:2: invalid YAML"),
+            (b"- {input: x, output: y}\n- {input: x}\n", "data.yaml, rows[1]: no field"),
+        ],
+    )
+    def test_what_holds_no_rows_is_an_error_with_its_place(self, load, text, words):
+        with pytest.raises(DataError) as caught:
+            load(text, "data.yaml")
+        assert words in str(caught.value)

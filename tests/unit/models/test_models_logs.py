@@ -38,6 +38,15 @@ def read(path):
         return [dict(values) for _, values in source.rows]
 
 
+@pytest.mark.parametrize(("name", "made_by"), [
+    ("promptfoo.json", {"base"}),
+    ("inspect.json", {"mockllm/model"}),
+    ("deepeval_run.json", set()),
+])  # fmt: skip
+def test_a_log_names_the_model_that_made_the_answers(name, made_by):
+    assert read_rows(LOGS / name).rows.made_by == made_by
+
+
 def main_facts(rows):
     return [{key: row[key] for key in ("id", "repeat", "output", "finish_reason")} for row in rows]
 
@@ -64,6 +73,7 @@ def test_a_log_is_read_as_recorded_answers(name, rows):
     found = read(LOGS / name)
     for row in found:
         row.pop("latency_s", None)
+        row.pop("model", None)
     assert found == rows
 
 
@@ -182,7 +192,7 @@ CALL = {"id": "c", "type": "function", "function": {"name": "find", "arguments":
 ])  # fmt: skip
 def test_lines_of_a_batch(tmp_path, text, row):
     (tmp_path / "output.jsonl").write_text(text, encoding="utf-8")
-    assert read(tmp_path / "output.jsonl") == [{"id": "t0", **row}]
+    assert read(tmp_path / "output.jsonl") == [{"id": "t0", "model": None, **row}]
     assert len(read_rows(tmp_path / "output.jsonl").rows) == 1
 
 
@@ -213,7 +223,7 @@ def test_rows_of_promptfoo(tmp_path, values, row):
     test = {"vars": {"question": "q"}}
     written = promptfoo_row(**{"testCase": test, **values})
     (tmp_path / "a.json").write_text(promptfoo_log(written), encoding="utf-8")
-    assert read(tmp_path / "a.json") == [{"id": content_id("q"), **row}]
+    assert read(tmp_path / "a.json") == [{"id": content_id("q"), "model": "base", **row}]
 
 
 def test_repeats_of_pydantic_evals(tmp_path):
@@ -278,6 +288,7 @@ FORMATS = {
     '{"id": "t0", "output": "", "repeat": 1}]',
     "answers.json": '{"answers": [{"id": "t0", "output": "a, b", "repeat": 0, "latency_s": 0.5},\n'
     '{"id": "t0", "output": "", "repeat": 1}]}',
+    "a.yaml": '- {id: t0, output: "a, b", repeat: 0, latency_s: 0.5}\n- {id: t0, output: "", repeat: 1}\n',
     "a.log": '{"id": "t0", "output": "a, b", "latency_s": 0.5}\n{"id": "t0", "output": "", "repeat": 1}\n',
 }
 

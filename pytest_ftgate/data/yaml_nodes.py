@@ -1,4 +1,4 @@
-"""A strict YAML reader for gate files; its nodes know their lines.
+"""A strict YAML reader for gate files and data; its nodes know their lines.
 
 Scalars follow YAML 1.2, so ``1e-2`` is a number and ``1:30`` is text. Tags,
 duplicate keys, keys that are not text, a second document, and values that YAML 1.1 and 1.2 read
@@ -68,33 +68,28 @@ class Node:
 
 
 def read_yaml(path: Path, content: bytes | None = None) -> Node:
-    """Read a file of one YAML mapping; ``content`` replaces what is on disk.
+    """Read a gate file, which is one YAML mapping; ``content`` replaces what is on disk.
 
     Raises :class:`ConfigError`.
     """
-    text = _text_of(path, content)
-    root = _parsed(text, shown_path(path))
-    # An empty file has no root, and one of comments alone neither.
-    if root is None or not isinstance(root.value, dict):
-        text = "must be a mapping that begins with version: 1"
-        raise ConfigError(text, where=Where(shown_path(path)))
-    return root
-
-
-def _text_of(path: Path, content: bytes | None) -> str:
-    """Return the text of a file, or of the content that replaces it."""
+    shown = shown_path(path)
     try:
-        if content is None:
-            return read_text(path)
-        return "".join(Lines(BytesIO(content), shown_path(path)))
+        text = read_text(path) if content is None else "".join(Lines(BytesIO(content), shown))
+        root = parse_yaml(text, shown)
     except DataError as error:
         raise ConfigError(error.what, where=error.where, cure=error.cure) from None
 
+    # An empty file has no root, and one of comments alone neither.
+    if root is None or not isinstance(root.value, dict):
+        text = "must be a mapping that begins with version: 1"
+        raise ConfigError(text, where=Where(shown))
+    return root
 
-def _parsed(text: str, shown: str) -> Node | None:
+
+def parse_yaml(text: str, shown: str) -> Node | None:
     """Return the only document of a text; None if it has none.
 
-    ``shown`` is what messages call the file.
+    ``shown`` is what messages call the file. Raises :class:`DataError`.
     """
     import yaml
 
@@ -105,11 +100,11 @@ def _parsed(text: str, shown: str) -> Node | None:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         what = f"invalid YAML: {str(error.problem).removeprefix('but ')}"
-        raise ConfigError(what, where=Where(shown, line), cure=_QUOTE) from None
+        raise DataError(what, where=Where(shown, line), cure=_QUOTE) from None
     except (yaml.YAMLError, ArithmeticError, ValueError, RecursionError) as error:
         # a control character, an escape that is none, or an alias within its own anchor
         reason = str(error).partition("\n")[0]
-        raise ConfigError(f"invalid YAML: {reason}", where=Where(shown)) from None
+        raise DataError(f"invalid YAML: {reason}", where=Where(shown)) from None
 
 
 class _Reader:
@@ -170,8 +165,8 @@ class _Reader:
                 raise self._refused(f"{what}: {cure}", node, path)
         return next((read(text) for form, read in _PLAIN if form.fullmatch(text)), text)
 
-    def _refused(self, text: str, node: Any, path: KeyPath) -> ConfigError:
-        return ConfigError(text, where=Where(self._shown, _line(node), dotted(path) or None))
+    def _refused(self, text: str, node: Any, path: KeyPath) -> DataError:
+        return DataError(text, where=Where(self._shown, _line(node), dotted(path) or None))
 
 
 def _line(node: Any) -> int:
