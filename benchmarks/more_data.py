@@ -4,6 +4,7 @@
     nice python benchmarks/more_data.py --quick                      a few, to see that it runs
     nice python benchmarks/more_data.py --data Banking77 CLINC150    real curves (three minutes)
     nice python benchmarks/more_data.py --data Banking77 --folder FOLDER
+    nice python benchmarks/more_data.py --lora                       LoRA adapters (three minutes)
 
 A simulated gate failed by a margin that its candidate may reach with twice the rows. A model has
 the accuracy that the learning curve has at its number of rows, give or take its seed's luck; two
@@ -15,12 +16,17 @@ those that twice the rows would turn green.
 Real curves are those of a linear model on TF-IDF of words and characters, trained on 160 to 2,500
 rows and once more on twice as many. The half and the candidate answer 400 test rows, as in a gate;
 what came is measured on all test rows. It shows what was said where 2, 5 and 10 points are missing.
+
+Those of ``--lora`` are of the adapters of ``examples/shipped``, whose packages it needs, each
+trained with its seed on 50 to 800 of the rows. All of its test rows count, in their groups.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -215,16 +221,83 @@ def real_rows(name: str, folder: Path | None) -> Iterator[tuple[int, list[np.nda
 
 
 def real_table(name: str, folder: Path | None) -> None:
-    """Print what was said at each size, and what came."""
-    said_of = [f"{100 * missing:.0f} missing" for missing in MISSING]
-    columns = ("rows", "accuracy", "last doubling", "bounds", *said_of, "came", "wrong")
-    head(f"{name}, {TESTED} test rows", *columns)
+    """Print what was said at each size of a data set, and what came."""
+    curve_head(f"{name}, {TESTED} test rows")
     for size, (half, whole, twice) in real_rows(name, folder):
         doubling = compare_right_wrong(half[:TESTED], whole[:TESTED], **ASKED)
-        came = twice.mean() - whole.mean()
-        answers = [answer(doubling, missing) for missing in MISSING]
-        wrong = sum(map(partial(is_wrong, came), answers, MISSING))
-        row(f"{size:,}", f"{whole.mean():.1%}", *shown(doubling), *answers, points(came), wrong)
+        curve_row(size, doubling, whole, twice)
+
+
+def curve_head(title: str) -> None:
+    said_of = [f"{100 * missing:.0f} missing" for missing in MISSING]
+    columns = ("rows", "accuracy", "last doubling", "bounds", *said_of, "came", "wrong")
+    head(title, *columns)
+
+
+def curve_row(size: int, doubling: Comparison, whole: np.ndarray, twice: np.ndarray) -> None:
+    """Print what was said at one size, and what came with twice the rows."""
+    came = twice.mean() - whole.mean()
+    answers = [answer(doubling, missing) for missing in MISSING]
+    wrong = sum(map(partial(is_wrong, came), answers, MISSING))
+    row(f"{size:,}", f"{whole.mean():.1%}", *shown(doubling), *answers, points(came), wrong)
+
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+LORA_SIZES = (100, 200, 400)
+SEEDS = (3, 4, 5)
+
+
+def lora_table(seed: int) -> None:
+    """Print what was said of the adapters of examples/shipped, and what came."""
+    sys.path.insert(0, str(EXAMPLES / "shipped"))
+    import torch
+    import train
+
+    from pytest_ftgate.data import load_examples
+
+    train.SEED = seed
+    test = load_examples(EXAMPLES / "voice_commands" / "data" / "test.jsonl")
+    texts = train.LESSONS.read_text(encoding="utf-8").splitlines()
+    lessons = [json.loads(text) for text in texts]
+    random.Random(seed).shuffle(lessons)
+
+    tokenizer = train.make_tokenizer([text for row in lessons for text in row.values()])
+    encoded = [train.encode(tokenizer, row) for row in lessons]
+    right = {}
+    for size in (50, 100, 200, 400, 800):
+        torch.manual_seed(seed)
+        # The base model has seen all rows a little, as a downloaded one has seen the language.
+        model = train.make_base(tokenizer)
+        train.fit(model, encoded, epochs=train.BASE_EPOCHS, learning_rate=train.BASE_LEARNING_RATE)
+        model = train.with_adapter(model)
+        train.fit(
+            model,
+            encoded[:size],
+            epochs=train.ADAPTER_EPOCHS,
+            learning_rate=train.ADAPTER_LEARNING_RATE,
+        )
+        rights = []
+        for example in test:
+            answered = lora_answer(model, tokenizer, train.SYSTEM, example.input)
+            rights.append(answered == example.expected)
+        right[size] = np.array(rights)
+
+    curve_head(f"LoRA adapters, seed {seed}, {len(test)} test rows in groups")
+    for size in LORA_SIZES:
+        half, whole, twice = (right[count] for count in (size // 2, size, 2 * size))
+        doubling = compare_right_wrong(half, whole, groups=test.groups, **ASKED)
+        curve_row(size, doubling, whole, twice)
+
+
+def lora_answer(model: Any, tokenizer: Any, system: str, text: str) -> str:
+    """Return the greedy answer of a model to one input."""
+    messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
+    inputs = tokenizer.apply_chat_template(
+        messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    written = model.generate(**inputs, max_new_tokens=12, do_sample=False)
+    answered = written[0, inputs["input_ids"].shape[1] :]
+    return str(tokenizer.decode(answered, skip_special_tokens=True)).strip()
 
 
 def is_wrong(came: float, answered: str, missing: float) -> bool:
@@ -248,10 +321,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--data", nargs="+", choices=("Banking77", "CLINC150"), default=())
     parser.add_argument("--folder", type=Path, help="where the files are; else they are downloaded")
+    parser.add_argument("--lora", action="store_true", help="train adapters")
     options = parser.parse_args(arguments)
     for name in options.data:
         real_table(name, options.folder)
-    if not options.data:
+    if options.lora:
+        for seed in SEEDS:
+            lora_table(seed)
+    elif not options.data:
         simulated_table(20 if options.quick else 1_000)
 
 

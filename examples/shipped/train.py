@@ -94,6 +94,12 @@ def make_base(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     return LlamaForCausalLM(config)
 
 
+def with_adapter(base: LlamaForCausalLM) -> PeftModel:
+    """Return the base model with a LoRA adapter that is not trained yet."""
+    lora = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
+    return get_peft_model(base, lora)
+
+
 def encode(tokenizer: PreTrainedTokenizerFast, row: dict[str, str]) -> Lesson:
     """Return the tokens of a conversation; the loss is taken only on the assistant's turn."""
     messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": row["input"]}]
@@ -163,8 +169,7 @@ def make_artifacts(folder: Path) -> None:
     base.save_pretrained(folder / "base")
     tokenizer.save_pretrained(folder / "base")
 
-    lora = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
-    tuned = get_peft_model(base, lora)
+    tuned = with_adapter(base)
     fit(tuned, lessons, epochs=ADAPTER_EPOCHS, learning_rate=ADAPTER_LEARNING_RATE)
     tuned.save_pretrained(folder / "adapter")
 
