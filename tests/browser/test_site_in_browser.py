@@ -6,10 +6,10 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from doc_pages import build_site
+from doc_pages import DOCS, build_site
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -67,6 +67,22 @@ def test_sections_are_tabs_and_a_link_opens_one(site: str, browser: Browser) -> 
         True,
     ]
     page.close()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_axe_finds_nothing(site: str, browser: Browser, scheme: Any, width: int) -> None:
+    axe: Any = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    findings = []
+    for source in sorted(DOCS.rglob("*.md")):
+        address = source.relative_to(DOCS).with_suffix("").as_posix().removesuffix("index")
+        page.goto(f"{site}/{address}/")
+        page.locator("article").wait_for()
+        for finding in axe.run(page).response["violations"]:
+            findings.append((address, finding["id"], finding["nodes"][0]["html"]))
+    assert findings == []
+    context.close()
 
 
 @pytest.mark.parametrize(

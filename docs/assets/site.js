@@ -1,3 +1,13 @@
+// Name the search and the buttons of code for screen readers, and let keys reach tables that scroll.
+const nameParts = () => {
+  document.querySelector(".md-search:not([aria-label])")?.setAttribute("aria-label", "Search");
+  document.querySelectorAll(".md-code__nav:not([aria-label])").forEach((nav, number) => {
+    nav.setAttribute("aria-label", `Code ${number + 1}`);
+  });
+  for (const wrap of document.querySelectorAll(".md-typeset__scrollwrap:not([tabindex])")) wrap.tabIndex = 0;
+};
+new MutationObserver(nameParts).observe(document.body, { childList: true, subtree: true });
+nameParts();
 // Show the sections between <!-- tabs --> and <!-- end of tabs --> as tabs: their headings are the buttons.
 // Without this script, and on GitHub, they stay sections. A link to a heading opens its tab.
 const comments = document.createNodeIterator(document.querySelector("article"), NodeFilter.SHOW_COMMENT);
