@@ -1,8 +1,10 @@
-"""Build data/train.jsonl and data/test.jsonl: English voice commands with their intents.
+"""Build the data of two examples from English voice commands: ``python voice_data.py``.
 
-The sentence templates and labels come from Home Assistant (``home-assistant-intents``) and are
-parsed by ``hassil``. One template, such as ``<turn> on [<the>] {area} <light>``, generates many
-sentences. Rooms, devices and songs are defined below.
+``voice_commands/data`` has the intent of each command, ``extraction/data`` its slot values, too.
+
+The sentence templates come from Home Assistant (``home-assistant-intents``) and are parsed by
+``hassil``. One template, such as ``<brightness> [<of>] {area} <to> {brightness}``, generates many
+sentences and knows the value of each slot. Rooms, devices and songs are defined below.
 
 Sentences from one template are similar, so the sets are split by template, not by sentence.
 Templates that differ only in their slots (another unit of time, a floor instead of a room) count as
@@ -17,16 +19,16 @@ import random
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hassil import expression
 from hassil.intents import IntentData, Intents, RangeSlotList, SlotList, TextSlotList
 from home_assistant_intents import get_intents
 
-FOLDER = Path(__file__).parent / "data"
-SEED = "voice commands"
+HERE = Path(__file__).parent
 MIN_TEMPLATES = 4  # per intent; fewer cannot be split into training and test
 TEST_SHARE = 1 / 3  # of each intent's templates
 TRAIN_CAP, TEST_CAP = 32, 12  # sentences per intent
@@ -74,7 +76,13 @@ NAMES = {
     "weather": "London|New York|Amsterdam",
 }
 
-Row = dict[str, str]
+# everything else is "home"
+SUBJECTS = {"timers": "Timer", "media": "Media|Volume", "climate": "Climate|Weather|Fan"}
+
+Row = dict[str, Any]
+Slots = dict[str, str | int | float]
+RowOf = Callable[["Template", str, Slots], Row]
+"""Return the row of a template's sentence and its slots, without an id."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,7 @@ class Template:
     sentence: expression.Sentence
     lists: Mapping[str, SlotList]
     rules: Mapping[str, expression.Sentence]
+    slots: Mapping[str, Any]  # implied by the template: "the lights" has the domain light
 
 
 def normalized(text: str) -> str:
@@ -98,6 +107,11 @@ def family_of(text: str) -> str:
     text = re.sub(r"\{[^}]*\}", "{}", text.replace("{floor} [floor]", "{}"))
     text = re.sub(r"\b(hour|minute|second)\b", "unit", text)
     return re.sub(r"(\{\}\( \|-\)unit\[s\]( \[and\] )?)+", "{duration}", text)
+
+
+def subject(intent: str) -> str:
+    """Return the slice of the test set to which the intent belongs."""
+    return next((name for name, words in SUBJECTS.items() if re.search(words, intent)), "home")
 
 
 def strings(values: str) -> TextSlotList:
@@ -121,14 +135,15 @@ def templates() -> Iterator[Template]:
             rules = {**intents.expansion_rules, **block.expansion_rules}
             for sentence in block.sentences:
                 family = family_of(sentence.text or "")
-                yield Template(intent.name, family, sentence, lists, rules)
+                yield Template(intent.name, family, sentence, lists, rules, block.slots)
 
 
-def say(template: Template, rng: random.Random) -> str:
-    """Return a random sentence of the template.
+def say(template: Template, rng: random.Random) -> tuple[str, Slots]:
+    """Return a random sentence of the template and its slots.
 
     Some templates have millions, so they are not listed.
     """
+    slots: Slots = dict(template.slots)
 
     def words(expr: expression.Expression) -> str:
         if isinstance(expr, expression.TextChunk):
@@ -142,17 +157,22 @@ def say(template: Template, rng: random.Random) -> str:
         if isinstance(expr, expression.RuleReference):
             return words(template.rules[expr.rule_name].expression)
         if isinstance(expr, expression.ListReference):
-            return value(template.lists[expr.list_name])
+            spoken, slots[expr.slot_name] = value(template.lists[expr.list_name])
+            return spoken
         raise TypeError(f"unknown part of a template: {expr!r}")
 
-    def value(slots: SlotList) -> str:
-        if isinstance(slots, TextSlotList):
-            return words(rng.choice(slots.values).text_in)
-        if isinstance(slots, RangeSlotList):
-            return f"{rng.choice(list(slots.get_numbers())):g}"
-        raise TypeError(f"no values for {slots!r}: add them to HOME")
+    def value(slot_list: SlotList) -> tuple[str, str | int | float]:
+        """Return the spoken text and its value: "max" is a brightness of 100."""
+        if isinstance(slot_list, TextSlotList):
+            chosen = rng.choice(slot_list.values)
+            return words(chosen.text_in), chosen.value_out
+        if isinstance(slot_list, RangeSlotList):
+            number = rng.choice(list(slot_list.get_numbers()))
+            meant = number * (slot_list.multiplier or 1)
+            return f"{number:g}", int(meant) if meant == int(meant) else meant
+        raise TypeError(f"no values for {slot_list!r}: add them to HOME")
 
-    return " ".join(words(template.sentence.expression).split())
+    return " ".join(words(template.sentence.expression).split()), slots
 
 
 def split(families: Sequence[str], rng: random.Random) -> tuple[list[str], list[str]]:
@@ -177,27 +197,42 @@ def alike(first_text: str, second_text: str) -> bool:
     return len(shared) >= ALIKE * len(all_)
 
 
-def draw(pool: Sequence[list[Template]], cap: int, turns: int, rng: random.Random) -> Iterator[Row]:
+def intent_row(template: Template, sentence: str, _: Slots) -> Row:
+    return {"input": sentence, "expected": template.intent, "group": template.family}
+
+
+def slots_row(template: Template, sentence: str, slots: Slots) -> Row:
+    return {
+        "input": sentence,
+        "expected": {"intent": template.intent, "slots": dict(sorted(slots.items()))},
+        "about": subject(template.intent),
+        "group": template.family,
+    }
+
+
+def draw(
+    pool: Sequence[list[Template]], cap: int, turns: int, row_of: RowOf, rng: random.Random
+) -> Iterator[Row]:
     """Yield up to ``cap`` rows without near duplicates, one of each family per turn."""
     taken: list[str] = []
     for _turn in range(turns):
         for family in pool:
             template = rng.choice(family)
-            sentence = say(template, rng)
+            sentence, slots = say(template, rng)
             if len(taken) < cap and not any(
                 alike(normalized(sentence), sentence_text) for sentence_text in taken
             ):
                 taken.append(normalized(sentence))
-                yield {"input": sentence, "expected": template.intent, "group": template.family}
+                yield row_of(template, sentence, slots)
 
 
 def rows_of(
-    families: Mapping[str, list[Template]], rng: random.Random
+    families: Mapping[str, list[Template]], row_of: RowOf, rng: random.Random
 ) -> tuple[list[Row], list[Row]]:
     """Return the training and test rows of one intent."""
     for_training, for_test = split(list(families), rng)
-    train = draw([families[key] for key in for_training], TRAIN_CAP, TRAIN_CAP, rng)
-    test = draw([families[key] for key in for_test], TEST_CAP, TEST_TURNS, rng)
+    train = draw([families[key] for key in for_training], TRAIN_CAP, TRAIN_CAP, row_of, rng)
+    test = draw([families[key] for key in for_test], TEST_CAP, TEST_TURNS, row_of, rng)
     return list(train), list(test)
 
 
@@ -219,16 +254,16 @@ def without_doubtful(*sets: Sequence[Row]) -> tuple[list[Row], ...]:
     return tuple([row for row in rows if times[normalized(row["input"])] == 1] for rows in sets)
 
 
-def examples() -> tuple[list[Row], list[Row]]:
+def examples(seed: str, row_of: RowOf) -> tuple[list[Row], list[Row]]:
     """Return the training and the test set, which are the same on every machine."""
     train: list[Row] = []
     test: list[Row] = []
     for intent, families in usable_families().items():
-        train_rows, test_rows = rows_of(families, random.Random(f"{SEED}: {intent}"))
+        train_rows, test_rows = rows_of(families, row_of, random.Random(f"{seed}: {intent}"))
         train += train_rows
         test += test_rows
     train, test = without_doubtful(train, test)
-    random.Random(SEED).shuffle(train)  # so that the first rows are a random sample
+    random.Random(seed).shuffle(train)  # so that the first rows are a random sample
     return numbered("train", train), numbered("test", test)
 
 
@@ -242,12 +277,13 @@ def write(path: Path, rows: Iterable[Row]) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def build(folder: Path = FOLDER) -> None:
+def build(folder: Path, seed: str, row_of: RowOf) -> None:
     """Write ``train.jsonl`` and ``test.jsonl`` into the folder, in less than a second."""
-    train, test = examples()
+    train, test = examples(seed, row_of)
     write(folder / "train.jsonl", train)
     write(folder / "test.jsonl", test)
 
 
 if __name__ == "__main__":
-    build()
+    build(HERE / "voice_commands" / "data", "voice commands", intent_row)
+    build(HERE / "extraction" / "data", "extraction", slots_row)
