@@ -118,14 +118,29 @@ def _removal(gate: Context) -> str:
             "Take these conversations out of the test set, which needs no training; or out of the "
             "training set, and train again."
         )
-    command = "pytest_ftgate.dedupe(test, training)"
+    commands = []
     other = 'source="training"'
-    test = gate.gain_set
-    if test.path is not None and gate.training.path is not None:
-        command = f"python -m pytest_ftgate dedupe {test.path} {gate.training.path}"
-        other = "--from training"
-    cure = f"Take these rows out of the test set, which needs no training: {command}. Or take "
+    for name, test in _sets_with_leaks(gate).items():
+        command = f"pytest_ftgate.dedupe({name}, training)"
+        if test.path is not None and gate.training.path is not None:
+            command = f"python -m pytest_ftgate dedupe {test.path} {gate.training.path}"
+            other = "--from training"
+        commands.append(command)
+    cure = "Take these rows out of the test set, which needs no training: "
+    cure += f"{' and '.join(commands)}. Or take "
     return cure + f"them out of the training set ({other}), and train again."
+
+
+def _sets_with_leaks(gate: Context) -> dict[str, DataSet]:
+    """Return the sets that hold leaked rows, by their names in Python code."""
+    n_labeled = len(gate.test)
+    sets = {}
+    for row, _ in (*gate.audit.leaked_rows, *gate.audit.leaked_near_rows):
+        if row < n_labeled:
+            sets["test"] = gate.test
+        elif gate.unlabeled is not None:
+            sets["unlabeled"] = gate.unlabeled.data
+    return sets
 
 
 def _leaked_near(gate: Context) -> Iterator[Check]:

@@ -38,7 +38,7 @@ def check(gate: Context) -> Found:
         scored = _scored(gate, run)
     except FtgateError as error:
         # It decides nothing, so that its failures are no error of the gate.
-        message = f"candidate_half could not be judged: {error.what}"
+        message = f"the model of candidate_half could not be judged: {error.what}"
         note = Check("more_data", "note", message, source=source, cure=error.cure)
         return Found({}, [note])
 

@@ -220,7 +220,8 @@ def test_an_input_of_the_test_set_is_an_error(project: Project) -> None:
     write_jsonl(
         project.path / "inputs.jsonl", [*rows, {"id": "u200", "input": "Customer question 7"}]
     )
-    mentions(stopped(project.judge()), "inputs.jsonl:201", "test.jsonl:8")
+    error = stopped(project.judge())
+    mentions(error, "inputs.jsonl:201", "test.jsonl:8", "remove this row")
 
 
 def test_an_id_of_the_test_set_is_an_error(project: Project) -> None:
@@ -235,6 +236,14 @@ def test_an_input_of_the_training_set_is_a_leak(project: Project) -> None:
     write_jsonl(project.path / "inputs.jsonl", rows)
     leak = stopped(project.judge(), "fail")
     mentions(leak, "1 of 260", "inputs.jsonl:6", "train.jsonl:10")
+    assert "pytest_ftgate dedupe inputs.jsonl train.jsonl." in leak["cure"]
+
+    # Of rows in both sets, both files are named.
+    rows = read_jsonl(project.path / "test.jsonl")
+    rows[5]["input"] = "training question 11"
+    write_jsonl(project.path / "test.jsonl", rows)
+    cure = stopped(project.judge(), "fail")["cure"]
+    assert "dedupe test.jsonl train.jsonl and python -m pytest_ftgate dedupe inputs.jsonl" in cure
 
 
 def test_copies_count_once_within_and_across_the_sets(project: Project) -> None:
