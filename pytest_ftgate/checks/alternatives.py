@@ -6,10 +6,9 @@
 from collections.abc import Iterator
 from math import floor
 
-from pytest_ftgate.checks.context import Context, Found
+from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.result import Check, called
-from pytest_ftgate.runs.mistakes import diagnose
 from pytest_ftgate.text import plural
 
 _FEWEST_FIXED = 5
@@ -60,29 +59,12 @@ def _shows_examples(spec: ModelSpec) -> bool:
     return bool(spec.options.get("few_shot") or spec.options.get("retrieval"))
 
 
-def diagnosis(gate: Context) -> Found:
-    """Find the kinds of mistakes; none for a pairwise metric: no single answer is right."""
-    if gate.deciding.pairwise:
-        return Found({})
-
-    scored = gate.scored
-    diagnosis = diagnose(
-        gate.deciding,
-        gate.test.examples,
-        gate.training.examples,
-        scored[gate.best],
-        scored.get("candidate"),
-    )
-    return Found({"diagnosis": diagnosis})
-
-
 def check_knowledge(gate: Context) -> Iterator[Check]:
     """Warn where most fixed examples expect outputs that training knows and the input lacks."""
-    diagnosis = gate.facts.get("diagnosis")
-    if diagnosis is None or not gate.comparisons:
+    if not gate.comparisons:
         return
 
-    recalled = diagnosis.recalled or 0
+    recalled = gate.diagnosis.recalled or 0
     fixed = gate.comparisons[gate.best].fixed or 0
     if fixed >= _FEWEST_FIXED and recalled >= _RECALLED_SHARE * fixed:
         message = f"the gain looks like memorised facts: {recalled:,} of "

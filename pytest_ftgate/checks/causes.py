@@ -9,7 +9,7 @@ from statistics import median
 
 from pytest_ftgate.checks import constant_baseline, form, more_data, ready
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.result import RED, Diagnosis, LabelScore
+from pytest_ftgate.result import RED, LabelScore
 from pytest_ftgate.text import plural, printable
 
 _FEW = 4
@@ -92,7 +92,7 @@ def _asked_otherwise(gate: Context) -> str | None:
 def _scarce_label(gate: Context) -> str | None:
     """Return the cure of the label with few training rows that costs the most answers."""
     rows = gate.audit.labels.counts
-    scores = _diagnosis(gate).labels
+    scores = gate.diagnosis.labels
     if not rows or not scores:
         return None
 
@@ -139,8 +139,3 @@ def _find_out(gate: Context) -> str:
     if gate.deciding.judged or gate.deciding.pairwise:
         comparison = "baseline: if the candidate is clearly better"
     return f"{cure} Train once on {half} and give that model as {comparison}, more rows help."
-
-
-def _diagnosis(gate: Context) -> Diagnosis:
-    """Return the kinds of mistakes; none for a pairwise metric."""
-    return gate.facts.get("diagnosis") or Diagnosis({})

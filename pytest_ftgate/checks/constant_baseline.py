@@ -13,7 +13,7 @@ from pytest_ftgate.checks import form
 from pytest_ftgate.checks.audit.wording import outputs_of
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.metrics import Answers, Metric
-from pytest_ftgate.result import RED, Check, Status, called
+from pytest_ftgate.result import Check, Status, called
 from pytest_ftgate.statistics.arrays import Places
 from pytest_ftgate.text import EXCERPT, plural, shortened, show_value
 
@@ -36,7 +36,7 @@ def check(gate: Context) -> Iterator[Check]:
     candidate = models.pop("candidate", None)
 
     # Where the form of a baseline decides, its value is no sign of a weak prompt.
-    if not any(check.kind == "form" and check.status in RED for check in gate.checks):
+    if not form.decides(gate):
         yield from _of_baselines(gate, models)
 
     if candidate is not None:

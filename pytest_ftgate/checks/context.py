@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,13 +14,16 @@ from pytest_ftgate.checks.audit import TrainingAudit
 from pytest_ftgate.checks.parts import Parts
 from pytest_ftgate.config import GateKeys, ModelSpec, keys
 from pytest_ftgate.data import DataSet
+from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.metrics import Metric, Scored
 from pytest_ftgate.models import Model
 from pytest_ftgate.result import (
     STATUS_AT,
     Check,
+    Diagnosis,
     GateResult,
     ModelResult,
+    MoreData,
     Threshold,
     Unanswered,
     UnlabeledResult,
@@ -32,14 +35,25 @@ from pytest_ftgate.runs import measure
 from pytest_ftgate.runs.jobs import Run
 from pytest_ftgate.runs.judging import Judging
 from pytest_ftgate.runs.names import Purpose, RunName
+from pytest_ftgate.statistics.arrays import Bools
 from pytest_ftgate.statistics.evidence import Comparison
+
+
+class Unadvised(NamedTuple):
+    """Hold a check whose cure rests on what all rules find, so that it is given last."""
+
+    check: Check
+    cure: Callable[[Context], str | None]
+
+
+Finding = Check | Unadvised
 
 
 class Found(NamedTuple):
     """Hold what a rule finds: facts of the result, by their names there, and checks."""
 
     facts: Mapping[str, Any]
-    checks: Iterable[Check] = ()
+    checks: Iterable[Finding] = ()
 
 
 class Unlabeled(NamedTuple):
@@ -77,6 +91,19 @@ class Half(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Excused:
+    """Hold the gain over a baseline whose malformed answers do it no harm.
+
+    Attributes:
+        gain: with malformed answers as ties; for ``max_drop`` as right, or as ties.
+        malformed: whether each answer of the baseline is, shape ``(repeats, examples)``.
+    """
+
+    gain: Comparison
+    malformed: Bools
+
+
+@dataclass(frozen=True)
 class Context:
     """Hold everything that rules use.
 
@@ -98,8 +125,12 @@ class Context:
         half: the model of ``candidate_half``, which is none of ``models`` and decides nothing.
         runs: the runs of all models by name.
         measured: the runs with their facts, by role, and with scores if all could be scored.
+        diagnosis: the kinds of mistakes; none for a pairwise metric.
+        excused: the gains over baselines that have malformed answers, by role.
+        more_data: what the last doubling of the training set brought; the error if it could not be
+            judged.
         facts: fields of the result that are known so far, by name.
-        checks: the checks so far.
+        found: the findings so far.
     """
 
     config: GateKeys
@@ -117,8 +148,11 @@ class Context:
     half: Half | None = None
     runs: Mapping[RunName, Run] = field(default_factory=dict)
     measured: Mapping[str, measure.Measured] = field(default_factory=dict)
+    diagnosis: Diagnosis = field(default_factory=lambda: Diagnosis({}))
+    excused: Mapping[str, Excused] = field(default_factory=dict)
+    more_data: MoreData | FtgateError | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
-    checks: tuple[Check, ...] = ()
+    found: tuple[Finding, ...] = ()
 
     # --- copies with more in them -----------------------------------------------------------------
 
@@ -131,13 +165,39 @@ class Context:
         return self.with_found(Found({}, checks))
 
     def with_found(self, findings: Found) -> Context:
-        """Return the context with what a rule found. Cached values of runs and scores are kept."""
-        checks = merged_by_name((*self.checks, *map(self.at_level, findings.checks)))
-        # dataclasses.replace would drop the cached properties.
+        """Return the context with what a rule found."""
+        found = list(self.found)
+        for finding in findings.checks:
+            if isinstance(finding, Unadvised):
+                found.append(finding._replace(check=self.at_level(finding.check)))
+            else:
+                found.append(self.at_level(finding))
+        return self.with_measures(facts={**self.facts, **findings.facts}, found=tuple(found))
+
+    def with_measures(self, **fields: Any) -> Context:
+        """Return the context with other fields, and the cached values of runs and scores."""
+        # dataclasses.replace would drop these.
         changed = copy(self)
-        object.__setattr__(changed, "facts", {**self.facts, **findings.facts})
-        object.__setattr__(changed, "checks", checks)
+        for name, value in fields.items():
+            object.__setattr__(changed, name, value)
         return changed
+
+    def advised(self) -> Context:
+        """Return the context with the cures that rest on what all rules found."""
+        found = []
+        for finding in self.found:
+            if isinstance(finding, Unadvised):
+                finding = replace(finding.check, cure=finding.cure(self))
+            found.append(finding)
+        return self.with_measures(found=tuple(found))
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Return the checks so far, one for each name."""
+        checks = []
+        for finding in self.found:
+            checks.append(finding.check if isinstance(finding, Unadvised) else finding)
+        return merged_by_name(checks)
 
     def at_level(self, check: Check) -> Check:
         """Return a check with the status that the gate sets for its name under ``checks``."""

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from pytest_ftgate.checks.context import Context
+from pytest_ftgate.checks.context import Context, Excused
 from pytest_ftgate.metrics import Answers, Metric, Scored
 from pytest_ftgate.models import Completion
-from pytest_ftgate.result import Check, Diagnosis, Status, opponent
+from pytest_ftgate.result import RED, Check, Status, opponent
 from pytest_ftgate.runs.measure import score_known, shown_answer
 from pytest_ftgate.runs.mistakes import RIGHT, WRONG, malformed_answers
 from pytest_ftgate.statistics.arrays import Bools
@@ -39,26 +39,38 @@ _LABEL_NUMBER = re.compile(r"(LABEL_)?\d+")
 _ORDER: tuple[Status, ...] = ("pass", "inconclusive", "fail")
 
 
-def check(gate: Context) -> Iterator[Check]:
-    """Check that the gate passes where malformed answers of a baseline do it no harm.
+def excused_gains(gate: Context) -> dict[str, Excused]:
+    """Return the gains over baselines whose malformed answers do them no harm, by role.
 
     For a margin they count as ties. For ``max_drop`` they count as right, or as ties where the
     candidate's answer is malformed, too.
     """
     metric = gate.deciding
+    excused: dict[str, Excused] = {}
     if gate.config.goal == "format" or metric.judged or metric.of_form:
-        return
+        return excused
 
     for role in gate.comparisons:
         flags = malformed_answers(metric, gate.gain_runs[role], gate.gain_set.expected)
         if flags.any():
-            yield _checked(gate, role, flags)
+            excused[role] = Excused(_excused_gain(gate, role, flags), flags)
+    return excused
 
 
-def _checked(gate: Context, role: str, flags: Bools) -> Check:
+def check(gate: Context) -> Iterator[Check]:
+    """Check that the gate passes where malformed answers of a baseline do it no harm."""
+    for role, excused in gate.excused.items():
+        yield _checked(gate, role, excused.gain, excused.malformed)
+
+
+def decides(gate: Context) -> bool:
+    """Return whether the form of a baseline decides, so that its value says nothing more."""
+    return any(gate.at_level(finding).status in RED for finding in check(gate))
+
+
+def _checked(gate: Context, role: str, excused: Comparison, flags: Bools) -> Check:
     """Return the check of the gain over a baseline, by the worse of both verdicts."""
     written = gate.comparisons[role].status
-    excused = _excused(gate, role, flags)
     is_worse = _ORDER.index(excused.status) > _ORDER.index(written)
     # A baseline without any answer in the right form has not shown that its prompt is weak.
     decides = is_worse or (bool(flags.all()) and excused.status != "pass")
@@ -77,7 +89,7 @@ def _checked(gate: Context, role: str, flags: Bools) -> Check:
     return Check("formatting_gain", status, message, excused.gain, required, cure=cure)
 
 
-def _excused(gate: Context, role: str, flags: Bools) -> Comparison:
+def _excused_gain(gate: Context, role: str, flags: Bools) -> Comparison:
     """Return the gain over a baseline whose malformed answers are ties, or right ones."""
     metric = gate.deciding
     candidate = gate.gain_runs["candidate"]
@@ -172,8 +184,7 @@ def _is_at_limit(completion: Completion | None) -> bool:
 
 def cure_of_candidate(gate: Context) -> str | None:
     """Return the cure where most wrong answers of the candidate are malformed, of any kind."""
-    diagnosis: Diagnosis = gate.facts.get("diagnosis") or Diagnosis({})
-    counts = dict(diagnosis.candidate or {})
+    counts = dict(gate.diagnosis.candidate or {})
     counts.pop(RIGHT, None)
     wrong = sum(counts.values())
     malformed = wrong - counts.pop(WRONG, 0)

@@ -1,12 +1,13 @@
 """The rules for the gain over each baseline: margin and evidence, or the limit of a drop."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from math import ceil
 from typing import Any
 
 from pytest_ftgate.checks.attempts import Shown
 from pytest_ftgate.checks.causes import cure_of_a_loss
-from pytest_ftgate.checks.context import Context, Found
+from pytest_ftgate.checks.context import Context, Finding, Found, Unadvised
 from pytest_ftgate.checks.unlabeled import as_inputs
 from pytest_ftgate.result import Check, opponent
 from pytest_ftgate.runs.measure import Measured, flips, scored_alone
@@ -46,7 +47,7 @@ def check(gate: Context) -> Found:
     }
     if gate.config.matches:  # a gate with max_drop alone has no margin
         facts.update(margin=None, margin_proven=None)
-    checks: list[Check] = []
+    checks: list[Finding] = []
     # Of several checks of one name the first is what people read first.
     best_first = {gate.best: decided, **gate.comparisons}
     for role, comparison in best_first.items():
@@ -75,7 +76,7 @@ def shown_answers(gate: Context, shown: Shown) -> Mapping[str, Measured]:
     return scored_alone(gate.runs_of("shown"), shown.metric, shown.test.expected)
 
 
-def _checks(gate: Context, role: str, comparison: Comparison) -> Iterator[Check]:
+def _checks(gate: Context, role: str, comparison: Comparison) -> Iterator[Finding]:
     """Check one gain against the margin and for evidence, or against the limit of a drop."""
     if gate.config.standard_of(role).drops:
         yield max_drop_check(gate, role, comparison)
@@ -97,7 +98,7 @@ def _gained(gate: Context, role: str, comparison: Comparison) -> str:
     return f"gain{_over(role)} {show_difference(comparison.gain, share=gate.share)}"
 
 
-def _margin_check(gate: Context, role: str, comparison: Comparison) -> Check:
+def _margin_check(gate: Context, role: str, comparison: Comparison) -> Finding:
     standard = gate.config.standard_of(role)
     needed = show_needed(standard.gain, share=gate.share)
     message = f"{_gained(gate, role, comparison)} {gate.deciding.name}, needs {needed}"
@@ -105,8 +106,8 @@ def _margin_check(gate: Context, role: str, comparison: Comparison) -> Check:
     if comparison.reached:
         return Check("margin", "pass", message, comparison.gain, **required)
 
-    cure = cure_of_a_loss(gate, role)
-    return Check("margin", "fail", message, comparison.gain, **required, cure=cure)
+    check = Check("margin", "fail", message, comparison.gain, **required)
+    return Unadvised(check, partial(cure_of_a_loss, role=role))
 
 
 def _target(gate: Context, margin: float) -> float | None:
@@ -170,16 +171,16 @@ def _rare_group_loss(gate: Context, comparison: Comparison) -> Iterator[Check]:
 # --- a drop ---------------------------------------------------------------------------------------
 
 
-def max_drop_check(gate: Context, role: str, comparison: Comparison) -> Check:
+def max_drop_check(gate: Context, role: str, comparison: Comparison) -> Finding:
     """Check that the candidate is proven to be at most ``max_drop`` worse than a baseline."""
     standard = gate.config.standard_of(role)
     required = gate.requirement(standard.path, required=standard.gain)
     measured = _gained(gate, role, comparison)
     limit = drop_limit(-standard.gain, share=gate.share)
     if not comparison.reached:
-        cure = cure_of_a_loss(gate, role)
         message = f"{measured} ({limit})"
-        return Check("max_drop", "fail", message, comparison.gain, **required, cure=cure)
+        check = Check("max_drop", "fail", message, comparison.gain, **required)
+        return Unadvised(check, partial(cure_of_a_loss, role=role))
 
     bound = bound_in_words(comparison, gate.config.confidence, share=gate.share)
     cure = None

@@ -4,9 +4,10 @@ Another doubling is taken to bring at most what the last one did, and at least h
 does on learning curves without jumps: benchmarks/more_data.py has simulated and real ones.
 """
 
+from collections.abc import Iterator
 from typing import Literal
 
-from pytest_ftgate.checks.context import Context, Found, Half
+from pytest_ftgate.checks.context import Context, Half
 from pytest_ftgate.errors import FtgateError, ModelError
 from pytest_ftgate.metrics import Scored
 from pytest_ftgate.result import Check, MoreData
@@ -27,30 +28,39 @@ _AFTER_MISSING = {
 }
 
 
-def check(gate: Context) -> Found:
-    """Find what the last doubling brought, and whether another one brings what is missing."""
+def last_doubling(gate: Context) -> MoreData | FtgateError | None:
+    """Return what the last doubling brought; the error if that could not be judged."""
     run = gate.runs.get(HALF)
     if gate.half is None or run is None:
-        return Found({})
-
-    source = gate.source("candidate_half")
+        return None
     try:
-        scored = _scored(gate, run)
+        return _facts(gate, gate.half, _scored(gate, run))
     except FtgateError as error:
-        # It decides nothing, so that its failures are no error of the gate.
-        message = f"the model of candidate_half could not be judged: {error.what}"
-        note = Check("more_data", "note", message, source=source, cure=error.cure)
-        return Found({}, [note])
+        return error
 
-    facts = _facts(gate, gate.half, scored)
+
+def check(gate: Context) -> Iterator[Check]:
+    """Note what the last doubling brought, and whether another one brings what is missing."""
+    facts = gate.more_data
+    source = gate.source("candidate_half")
+    if facts is None:
+        return
+    if isinstance(facts, FtgateError):
+        # It decides nothing, so that its failures are no error of the gate.
+        yield Check("more_data", "note", _failed(facts), source=source, cure=facts.cure)
+        return
+
     message = f"the last doubling {_brought(gate, facts)}"
     if facts.answer is not None:
         message += f"; {_missing(gate, facts)} are missing: {_AFTER_MISSING[facts.answer]}"
     price = _price(gate, facts)
     if price:
         message += f". Another doubling costs {price}"
-    note = Check("more_data", "note", message, facts.gain, facts.missing, source)
-    return Found({"more_data": facts}, [note])
+    yield Check("more_data", "note", message, facts.gain, facts.missing, source)
+
+
+def _failed(error: FtgateError) -> str:
+    return f"the model of candidate_half could not be judged: {error.what}"
 
 
 def _scored(gate: Context, run: Run) -> Scored:
@@ -118,9 +128,12 @@ def cure(gate: Context, role: str) -> str | None:
 
     None without ``candidate_half``.
     """
-    facts: MoreData | None = gate.facts.get("more_data")
+    facts = gate.more_data
     if facts is None:
-        return _cure_of_failure(gate)
+        return None
+    if isinstance(facts, FtgateError):
+        message = _failed(facts)
+        return f"{message[0].upper()}{message[1:]}. {facts.cure or ''}".strip()
 
     standard = gate.config.standard_of(role)
     brought = f"the last doubling {_brought(gate, facts)}, and {_missing(gate, facts)} are missing"
@@ -144,16 +157,10 @@ def cure(gate: Context, role: str) -> str | None:
 
 def sentence(gate: Context) -> str | None:
     """Return what the last doubling brought; None where it was not judged."""
-    facts: MoreData | None = gate.facts.get("more_data")
-    return None if facts is None else f"The last doubling {_brought(gate, facts)}."
-
-
-def _cure_of_failure(gate: Context) -> str | None:
-    """Return why the half was not judged, and what to do; None where it was not to be."""
-    for note in gate.checks:
-        if note.name == "more_data":
-            return f"{note.message[0].upper()}{note.message[1:]}. {note.cure or ''}".strip()
-    return None
+    facts = gate.more_data
+    if not isinstance(facts, MoreData):
+        return None
+    return f"The last doubling {_brought(gate, facts)}."
 
 
 def _brought(gate: Context, facts: MoreData) -> str:

@@ -33,7 +33,7 @@ from pytest_ftgate.checks import (
 
 
 class Rule(NamedTuple):
-    """Hold one rule, which sees the facts and checks of the rules before it.
+    """Hold one rule, which sees what was measured, and nothing that other rules found.
 
     Attributes:
         stage: when it is checked.
@@ -42,7 +42,7 @@ class Rule(NamedTuple):
     """
 
     stage: Stage
-    check: Callable[[context.Context], context.Found | Iterable[result.Check]]
+    check: Callable[[context.Context], context.Found | Iterable[context.Finding]]
     of_stage: Literal["accept", "ready", None] = None
     asked_by: Literal["margin", "max_drop", None] = None
 
@@ -70,16 +70,15 @@ RULES: tuple[Rule, ...] = (
     Rule("answered", answers.check_complete),
     Rule("answered", answers.check_retries),
     Rule("answered", thresholds.check_samples),
-    Rule("scored", alternatives.diagnosis),  # the cure of others rests on it
     Rule("scored", answers.check_order),
     Rule("scored", unlabeled.check, "accept"),
-    Rule("scored", form.check, "accept"),  # where form decides, all that follows only measures form
+    Rule("scored", form.check, "accept"),
     Rule("scored", constant_baseline.check),
     Rule("scored", ready.check_hypothesis),
     Rule("scored", baseline_quality.check_best, "accept"),
     Rule("scored", identical_outputs.check, "accept"),
     Rule("scored", ready.check_room, "accept"),
-    Rule("scored", more_data.check, "accept"),  # a cure of the gain rests on it
+    Rule("scored", more_data.check, "accept"),
     Rule("scored", gain.check, "accept"),
     Rule("scored", agreement.check, "accept"),
     Rule("scored", judging.check, "accept", "margin"),

@@ -6,7 +6,7 @@ from math import ceil, inf, log
 
 from pytest_ftgate.checks.answers import complete_checks
 from pytest_ftgate.checks.causes import cure_of_a_threshold
-from pytest_ftgate.checks.context import Context
+from pytest_ftgate.checks.context import Context, Finding, Unadvised
 from pytest_ftgate.config.requirements import ThresholdKeys
 from pytest_ftgate.models.price import UNPRICED, price_of
 from pytest_ftgate.plain import Unknown
@@ -47,7 +47,7 @@ def check_free(gate: Context) -> Iterator[Check]:
         yield few
 
 
-def check(gate: Context) -> Iterator[Check]:
+def check(gate: Context) -> Iterator[Finding]:
     """Check the measured values of the candidate against ``thresholds``."""
     for name, limits in gate.config.thresholds.items():
         check = _check(gate, name, gate.facts_of("candidate"))
@@ -58,7 +58,11 @@ def check(gate: Context) -> Iterator[Check]:
             doubt += "(order statistic"
             few = _few_latencies(gate, len(within))
             check = few or shown_by_share(gate, check, within, _SHARE, doubt)
-        yield check
+        # What makes a model slow, or its endpoint fail, is no matter of its answers.
+        if check.status == "fail" and check.cure is None:
+            yield Unadvised(check, cure_of_a_threshold)
+        else:
+            yield check
 
 
 def _few_latencies(gate: Context, n: int) -> Check | None:
@@ -121,7 +125,7 @@ def _check(gate: Context, name: str, model: ModelResult) -> Check:
         cure = None
         if not _is_within(value, limits):
             status = "fail"
-            cure = _CURES.get(name) or cure_of_a_threshold(gate)
+            cure = _CURES.get(name)
             if measured in ends.values():  # they differ, but not when rounded
                 measured = f"{value:.6g}"
 

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from pytest_ftgate import clock
 from pytest_ftgate.check_names import Stage
-from pytest_ftgate.checks import attempts, freshness, rules
+from pytest_ftgate.checks import attempts, form, freshness, more_data, rules
 from pytest_ftgate.checks.context import Context, Unlabeled, result_of
 from pytest_ftgate.checks.unlabeled import rows_to_label
 from pytest_ftgate.config import GateKeys
@@ -17,10 +17,11 @@ from pytest_ftgate.gate.half import ask_half
 from pytest_ftgate.gate.inputs import read_inputs
 from pytest_ftgate.gate.state import Judged, Services, uncollected
 from pytest_ftgate.guarded import guarded
-from pytest_ftgate.result import RED, Check, Status, error_check
+from pytest_ftgate.result import RED, Check, MoreData, Status, error_check
 from pytest_ftgate.runs.jobs import Job, Run
 from pytest_ftgate.runs.judging import ask_judges, calibrate
 from pytest_ftgate.runs.measure import Measured, measure_run, score_run
+from pytest_ftgate.runs.mistakes import diagnose
 from pytest_ftgate.runs.names import HALF, Purpose, RunName
 from pytest_ftgate.runs.runner import run_models, sample_job
 from pytest_ftgate.text import timestamp
@@ -260,8 +261,34 @@ def check_answers(gate: Context, hook: Any | None) -> Context:
     stages: list[Stage] = ["answered"]
     if gate.scored:
         stages.append("scored")
-    gate = rules.check(gate, *stages)
+        gate = _add_measures(gate)
+    gate = rules.check(gate, *stages).advised()
     return gate.with_checks(_checks_of_others(gate, hook))
+
+
+def _add_measures(gate: Context) -> Context:
+    """Measure what rules rest on, beside the scores.
+
+    What cannot be measured becomes an error.
+    """
+    try:
+        if not gate.deciding.pairwise:  # of a pair no single answer is right
+            diagnosis = diagnose(
+                gate.deciding,
+                gate.test.examples,
+                gate.training.examples,
+                gate.scored[gate.best],
+                gate.scored.get("candidate"),
+            )
+            gate = gate.with_measures(diagnosis=diagnosis).with_facts(diagnosis=diagnosis)
+        gate = gate.with_measures(
+            excused=form.excused_gains(gate), more_data=more_data.last_doubling(gate)
+        )
+    except FtgateError as error:
+        return gate.with_checks([error_check(error)])
+    if isinstance(gate.more_data, MoreData):
+        gate = gate.with_facts(more_data=gate.more_data)
+    return gate
 
 
 def _close(gate: Context, services: Services) -> Judged:

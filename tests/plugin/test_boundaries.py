@@ -546,9 +546,7 @@ def examples_that_close_four_fifths_of_the_gap(project: Project, beyond: int) ->
 def known(wins: int, recalled: int) -> int:
     diagnosis = SimpleNamespace(recalled=recalled)
     comparisons = {"baseline": SimpleNamespace(fixed=wins)}
-    gate: Any = SimpleNamespace(
-        facts={"diagnosis": diagnosis}, comparisons=comparisons, best="baseline"
-    )
+    gate: Any = SimpleNamespace(diagnosis=diagnosis, comparisons=comparisons, best="baseline")
     return len(list(alternatives.check_knowledge(gate)))
 
 

@@ -30,13 +30,14 @@ def cure(
     standard = SimpleNamespace(drops=True)
     gate: Any = SimpleNamespace(
         checks=checks,
-        facts={"diagnosis": Diagnosis(**{"baseline": {}, "candidate": {"right": 9}, **diagnosis})},
+        diagnosis=Diagnosis(**{"baseline": {}, "candidate": {"right": 9}, **diagnosis}),
         training=SimpleNamespace(path=None),
         audit=SimpleNamespace(labels=SimpleNamespace(counts=dict(rows))),
         config=SimpleNamespace(standard_of=lambda role: standard),
         deciding=metric,
         attempt=attempt,
         half=None,
+        more_data=None,
         scored={"candidate": SimpleNamespace(answers=[answers])},
     )
     with patch.object(constant_baseline, "cure_of_candidate", return_value=None):
@@ -103,7 +104,7 @@ def test_a_gain_that_is_knowledge_is_said_of_green_gates_too(
     fixed: int, recalled: int | None, warns: bool
 ) -> None:
     diagnosis = Diagnosis({}, {}, recalled=recalled)
-    gate = context(result={"diagnosis": diagnosis})
+    gate = context(diagnosis=diagnosis)
     object.__setattr__(gate, "comparisons", {"baseline": SimpleNamespace(fixed=fixed)})
     checks = check_knowledge(gate)
     assert [(check.name, check.status) for check in checks] == [("knowledge", "warning")] * warns
