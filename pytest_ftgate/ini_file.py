@@ -100,7 +100,7 @@ def read_ini(path: Path, content: bytes | None = None) -> IniFile:
     # pytest takes some files for its own even if they are empty.
     header, native = _table_of_pytest(path, tables)
     is_read = header in tables or path.name in _ALWAYS
-    return IniFile(path, header if is_read else None, native, tables)
+    return IniFile(path, header=header if is_read else None, native=native, tables=tables)
 
 
 def _table_of_pytest(path: Path, tables: Mapping[str, Any]) -> tuple[str, bool]:

@@ -39,13 +39,13 @@ def check_free(gate: Context) -> Iterator[Check]:
     )
     message += f", needs {show_percent(agreement.min)}"
     if evidence.reaches(provable, agreement.min):
-        yield Check("min_fixed", "note", message, provable, **required)
+        yield Check("min_fixed", "note", message, observed=provable, **required)
         return
 
     cure = "Add test examples of more groups."
     if best.needed is not None:
         cure = f"Label {plural(best.needed - n, 'more test example')} ({best.needed:,} in all)."
-    yield Check("min_fixed", "inconclusive", message, provable, **required, cure=cure)
+    yield Check("min_fixed", "inconclusive", message, observed=provable, **required, cure=cure)
 
 
 def check(gate: Context) -> Found:
@@ -140,16 +140,18 @@ def _check(gate: Context, facts: AgreementResult) -> Check:
     required = gate.requirement("agreement.min")
     status = _status(facts)
     if status == "pass":
-        return Check("agreement", "pass", message, facts.lower_bound, **required)
+        return Check("agreement", "pass", message, observed=facts.lower_bound, **required)
     if status == "fail":
         cure = "Compare prompt, chat template, precision and parameters of both artifacts, "
         cure += "beginning with the answers that differ."
-        return Check("agreement", "fail", message, facts.share, **required, cure=cure)
+        return Check("agreement", "fail", message, observed=facts.share, **required, cure=cure)
 
     cure = "More test examples only help if the candidate agrees more often than measured here."
     if facts.examples_needed is not None:
         cure = settled_by("share", facts.examples_needed, facts.n, "test example")
-    return Check("agreement", "inconclusive", message, facts.lower_bound, **required, cure=cure)
+    return Check(
+        "agreement", "inconclusive", message, observed=facts.lower_bound, **required, cure=cure
+    )
 
 
 def _status(facts: AgreementResult) -> Status:

@@ -52,7 +52,15 @@ def check_examples(gate: Context) -> Iterator[Check]:
     cure = "Keep the prompt with examples, unless the rest of the gain is worth training and "
     cure += "hosting a model: examples in a prompt can be edited."
     source = str(baselines[best].source)
-    yield Check("alternatives", "warning", message, closed, _MOST_OF_THE_GAP, source, cure)
+    yield Check(
+        "alternatives",
+        "warning",
+        message,
+        observed=closed,
+        required=_MOST_OF_THE_GAP,
+        source=source,
+        cure=cure,
+    )
 
 
 def _shows_examples(spec: ModelSpec) -> bool:
@@ -70,4 +78,10 @@ def check_knowledge(gate: Context) -> Iterator[Check]:
         message = f"the gain looks like memorised facts: {recalled:,} of "
         message += f"{plural(fixed, 'fixed example')} expect an output that is in the training set "
         message += "and not in the input"
-        yield Check("knowledge", "warning", message, recalled, None, None, _RAG)
+        yield Check(
+            "knowledge",
+            "warning",
+            message,
+            observed=recalled,
+            cure=_RAG,
+        )

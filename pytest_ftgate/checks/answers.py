@@ -69,7 +69,7 @@ def _complete(role: str, measured: Measured, *, forgiven: bool) -> Check:
         message = f"{called(role)}: all {plural(n, 'answer')} arrived"
         if model.verified is False:
             message += "; not verified (no input_sha256)"
-        return Check(name, "pass", message, n, n)
+        return Check(name, "pass", message, observed=n, required=n)
 
     failure = run.failure
     cause = "no cause is known" if failure is None else shortened(failure.cause, LONGEST // 2)
@@ -82,9 +82,9 @@ def _complete(role: str, measured: Measured, *, forgiven: bool) -> Check:
         message += f" ({', '.join(names)})"
     if forgiven:
         message += ", counted as wrong (missing_answers: wrong)"
-        return Check(name, "warning", message, n - missing, n)
+        return Check(name, "warning", message, observed=n - missing, required=n)
     cure = None if failure is None else failure.next_step
-    return Check(name, "error", message, n - missing, n, cure=cure)
+    return Check(name, "error", message, observed=n - missing, required=n, cure=cure)
 
 
 def check_retries(gate: Context) -> Iterator[Check]:
@@ -98,7 +98,7 @@ def check_retries(gate: Context) -> Iterator[Check]:
             message += "and were retried"
             cure = "Lower concurrency, or set requests_per_minute, so that latencies and costs are "
             cure += "those of normal use."
-            yield Check("retries", "warning", message, retries, cure=cure)
+            yield Check("retries", "warning", message, observed=retries, cure=cure)
 
 
 def check_order(gate: Context) -> Iterator[Check]:
@@ -124,7 +124,14 @@ def check_order(gate: Context) -> Iterator[Check]:
             message += f"{right:,} of {plural(len(expected), 'answer')} are right"
             cure = "Correct the ids of these answers, or how they were joined to the examples "
             cure += f"({gate.asked(role).source})."
-            yield Check("recording_order", "fail", message, count, 0, None, cure)
+            yield Check(
+                "recording_order",
+                "fail",
+                message,
+                observed=count,
+                required=0,
+                cure=cure,
+            )
 
 
 Answers = Sequence[str | None]

@@ -267,7 +267,14 @@ class Attempt:
         source = str(self.config.sources["max_attempts"])
         threshold = Threshold("max_attempts", max_attempts)
         return Check(
-            "max_attempts", status, message, self.number, max_attempts, source, cure, threshold
+            "max_attempts",
+            status,
+            message,
+            observed=self.number,
+            required=max_attempts,
+            source=source,
+            cure=cure,
+            threshold=threshold,
         )
 
     def check_last(self, notes: Store) -> Iterator[Check]:

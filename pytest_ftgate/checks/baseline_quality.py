@@ -38,7 +38,13 @@ def check(gate: Context) -> Iterator[Check]:
             cure = "Give it the best prompt you have (system_file, few_shot: 8): "
             cure += "that is what the candidate has to beat."
             source = str(spec.source)
-            yield Check("baseline_prompt", "warning", message, None, None, source, cure)
+            yield Check(
+                "baseline_prompt",
+                "warning",
+                message,
+                source=source,
+                cure=cure,
+            )
 
     if "candidate" not in gate.models:
         return
@@ -84,7 +90,13 @@ def _unfair(gate: Context, role: str, advantages: Sequence[str]) -> Check:
     if not gate.config.accepts("baseline_prompt"):
         cure += ", or accept it: checks: {baseline_prompt: warn}"
     source = str(candidate.source)
-    return Check("baseline_prompt", "fail", message, None, None, source, f"{cure}.")
+    return Check(
+        "baseline_prompt",
+        "fail",
+        message,
+        source=source,
+        cure=f"{cure}.",
+    )
 
 
 def _same_model(gate: Context) -> Iterator[Check]:

@@ -104,7 +104,7 @@ def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
     for answer in (texts[most_frequent], *metric.constants(expected)):
         value = bare.score(expected, [[answer] * len(expected)]).value
         is_perfect = not beats(bare, bare.best, value)
-        constants.append(Constant(answer, value, is_perfect, len(counts)))
+        constants.append(Constant(answer, value=value, perfect=is_perfect, n_expected=len(counts)))
 
     # no model could beat a perfect one
     beatable = [constant for constant in constants if not constant.perfect]
@@ -214,7 +214,7 @@ class _Model:
     def strong(self, constant: Constant) -> Check:
         """Return the check of a baseline that is better than the constant answer."""
         message = f"{self._shown()}; {self._shown_constant(constant)}"
-        return Check("weak_baseline", "pass", message, self.value, constant.value)
+        return Check("weak_baseline", "pass", message, observed=self.value, required=constant.value)
 
     def weak(self, status: Status) -> Check:
         """Return the check of a baseline that is no better than a constant, or random rows."""
@@ -280,7 +280,15 @@ class _Model:
             message += f", no better than a constant: {self._shown_constant(self.constant)}"
         if self.constant is None:
             return Check(name, status, message, source=source, cure=cure)
-        return Check(name, status, message, self.value, self.constant.value, source, cure)
+        return Check(
+            name,
+            status,
+            message,
+            observed=self.value,
+            required=self.constant.value,
+            source=source,
+            cure=cure,
+        )
 
     def _death(self) -> str:
         """Return in words that the answers are one, or none."""

@@ -287,10 +287,10 @@ def _within_limit(
     required = gate.requirement(_LIMIT)
     if not round(days, 12) <= round(limit, 12):
         cure = "Keep the baseline until there are more calls, or reduce the cost of training."
-        yield Check("economics", "fail", message, _known(days), **required, cure=cure)
+        yield Check("economics", "fail", message, observed=_known(days), **required, cure=cure)
         return
 
-    yield Check("economics", "pass", message, _known(days), **required)
+    yield Check("economics", "pass", message, observed=_known(days), **required)
     if spec.data_cost_usd is None:
         message = "preparing the data counts as $0"
         cure = "Set economics.data_cost_usd, to 0 if it cost nothing."

@@ -32,7 +32,9 @@ def check(gate: Context) -> Iterator[Check]:
     """Yield the checks of the data: usable examples and leaks always, others if they find any."""
     yield _usable(gate)
     if not gate.audit.leaked_rows:
-        yield Check("leaked", "pass", "no test example is in the training set", 0, 0)
+        yield Check(
+            "leaked", "pass", "no test example is in the training set", observed=0, required=0
+        )
     for find in _FINDINGS:
         yield from find(gate)
 

@@ -86,7 +86,9 @@ def _checked(gate: Context, role: str, excused: Comparison, flags: Bools) -> Che
         cure = _cure(gate, role, malformed)
     message = _message(gate, role, excused, malformed)
     required = gate.config.standard_of(role).gain
-    return Check("formatting_gain", status, message, excused.gain, required, cure=cure)
+    return Check(
+        "formatting_gain", status, message, observed=excused.gain, required=required, cure=cure
+    )
 
 
 def _excused_gain(gate: Context, role: str, flags: Bools) -> Comparison:

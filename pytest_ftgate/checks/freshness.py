@@ -74,7 +74,9 @@ def keep_green(gate: Context, committed: Mapping[str, str], notes: store.Store) 
 
     if gate.holds:
         models = _model_names(gate)
-        last: LastGreen | None = LastGreen(gate.now, gate.test.sha256, _n_examples(gate), models)
+        last: LastGreen | None = LastGreen(
+            gate.now, test_set=gate.test.sha256, examples=_n_examples(gate), models=models
+        )
     else:
         last = last_green(gate, committed, notes)
     if last is None:
@@ -130,11 +132,17 @@ def base_changed(gate: Context, last: LastGreen | None) -> Iterator[Check]:
         if role == "candidate":
             model = f"the base model of {model}"
         message = f"{model} is {excerpt(name)}, but was {excerpt(last_name)} at {when}"
-        yield Check("base_changed", "warning", message, name, last_name)
+        yield Check("base_changed", "warning", message, observed=name, required=last_name)
 
     if (last.test_set, last.examples) != (gate.test.sha256, _n_examples(gate)):
         message = f"the test set has changed since {when}"
-        yield Check("test_set_changed", "warning", message, gate.test.sha256, last.test_set)
+        yield Check(
+            "test_set_changed",
+            "warning",
+            message,
+            observed=gate.test.sha256,
+            required=last.test_set,
+        )
 
 
 def until_judged(gate: Context, started: float) -> Iterator[Check]:
@@ -160,7 +168,7 @@ def until_judged(gate: Context, started: float) -> Iterator[Check]:
     message = f"{plural(len(times), 'answer')} of {names} are from a preview or an unfinished run, "
     message += f"the oldest {age} old"
     cure = "If the model has changed since, ask again with --ftgate-cache=refresh."
-    yield Check("models", "warning", message, len(times), cure=cure)
+    yield Check("models", "warning", message, observed=len(times), cure=cure)
 
 
 def max_age(gate: Context) -> Iterator[Check]:
@@ -218,4 +226,4 @@ def _aged(
     cure: str | None = None,
 ) -> Check:
     required = gate.requirement("max_age_days")
-    return Check("max_age_days", status, message, days, **required, cure=cure)
+    return Check("max_age_days", status, message, observed=days, **required, cure=cure)

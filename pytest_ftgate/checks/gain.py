@@ -104,9 +104,9 @@ def _margin_check(gate: Context, role: str, comparison: Comparison) -> Finding:
     message = f"{_gained(gate, role, comparison)} {gate.deciding.name}, needs {needed}"
     required = gate.requirement(standard.path)
     if comparison.reached:
-        return Check("margin", "pass", message, comparison.gain, **required)
+        return Check("margin", "pass", message, observed=comparison.gain, **required)
 
-    check = Check("margin", "fail", message, comparison.gain, **required)
+    check = Check("margin", "fail", message, observed=comparison.gain, **required)
     return Unadvised(check, partial(cure_of_a_loss, role=role))
 
 
@@ -132,10 +132,10 @@ def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
 
     observed = comparison.lower_bound
     if comparison.shown:
-        return Check("evidence", "pass", message, observed, **required)
+        return Check("evidence", "pass", message, observed=observed, **required)
     cure = examples_cure(comparison, "is better", "test example", what="gain")
     cure += as_inputs(gate, comparison)
-    return Check("evidence", "inconclusive", message, observed, **required, cure=cure)
+    return Check("evidence", "inconclusive", message, observed=observed, **required, cure=cure)
 
 
 def _rare_group_loss(gate: Context, comparison: Comparison) -> Iterator[Check]:
@@ -165,7 +165,15 @@ def _rare_group_loss(gate: Context, comparison: Comparison) -> Iterator[Check]:
 
     cure = f"Add test examples of new groups: losing one in {1 / share:.0f} would undo the gain."
     source = gate.source("test_set")
-    yield Check("rare_group_loss", "warning", message, counted, needed, source, cure)
+    yield Check(
+        "rare_group_loss",
+        "warning",
+        message,
+        observed=counted,
+        required=needed,
+        source=source,
+        cure=cure,
+    )
 
 
 # --- a drop ---------------------------------------------------------------------------------------
@@ -179,7 +187,7 @@ def max_drop_check(gate: Context, role: str, comparison: Comparison) -> Finding:
     limit = drop_limit(-standard.gain, share=gate.share)
     if not comparison.reached:
         message = f"{measured} ({limit})"
-        check = Check("max_drop", "fail", message, comparison.gain, **required)
+        check = Check("max_drop", "fail", message, observed=comparison.gain, **required)
         return Unadvised(check, partial(cure_of_a_loss, role=role))
 
     bound = bound_in_words(comparison, gate.config.confidence, share=gate.share)
@@ -191,7 +199,7 @@ def max_drop_check(gate: Context, role: str, comparison: Comparison) -> Finding:
         cure += as_inputs(gate, comparison)
     message = f"{measured}, {bound} ({limit})"
     observed = comparison.lower_bound
-    return Check("max_drop", comparison.status, message, observed, **required, cure=cure)
+    return Check("max_drop", comparison.status, message, observed=observed, **required, cure=cure)
 
 
 def bound_in_words(compared: Comparison, confidence: float, *, share: bool) -> str:

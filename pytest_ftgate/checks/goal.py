@@ -34,11 +34,17 @@ def check(gate: Context) -> Iterator[Check]:
 
     source = gate.source("goal")
     if goal not in NOT_SERVED:
-        yield Check("goal", "pass", f"fine-tuning serves the goal {goal}", goal, None, source)
+        yield Check(
+            "goal",
+            "pass",
+            f"fine-tuning serves the goal {goal}",
+            observed=goal,
+            source=source,
+        )
         return
 
     reason, cure = NOT_SERVED[goal]
     message = f"fine-tuning does not serve the goal {goal}: {reason}"
     if not gate.config.accepts("goal"):
         cure += " To fine-tune all the same, write checks: {goal: warn}."
-    yield Check("goal", "fail", message, goal, None, source, cure)
+    yield Check("goal", "fail", message, observed=goal, source=source, cure=cure)

@@ -27,7 +27,7 @@ def check(gate: Context) -> Iterator[Check]:
             message = f"the candidate gave the same {count} as {opponent(role)}"
             cure = "Check whether both names refer to the same model; if not, the fine-tune "
             cure += "changed no answer."
-            yield Check("identical_outputs", "fail", message, n, cure=cure)
+            yield Check("identical_outputs", "fail", message, observed=n, cure=cure)
         if may_drop and _wrote_the_labels(gate, model):
             message = (
                 f"{called(role, model.facts.name)} is right on all {plural(n, 'example')}, so "
@@ -36,7 +36,7 @@ def check(gate: Context) -> Iterator[Check]:
             message += "this model, not quality"
             cure = "Have people check the labels of the test set without seeing the model's "
             cure += "answers."
-            yield Check("circular", "warning", message, n, cure=cure)
+            yield Check("circular", "warning", message, observed=n, cure=cure)
 
 
 def _wrote_the_labels(gate: Context, model: Measured) -> bool:

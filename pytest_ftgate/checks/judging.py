@@ -34,7 +34,15 @@ def check_free(gate: Context) -> Iterator[Check]:
         confidence = show_percent(gate.config.confidence)
         message += f"; even if all agree, p is {people.least_p_value:.2g}, so that the gain can "
         message += f"never be significant at {confidence}"
-    yield Check("few_raters", "warning", message, n_raters, MIN_GROUPS, people.source, _MORE_RATERS)
+    yield Check(
+        "few_raters",
+        "warning",
+        message,
+        observed=n_raters,
+        required=MIN_GROUPS,
+        source=people.source,
+        cure=_MORE_RATERS,
+    )
 
 
 def _never_significant(gate: Context, ratings: judged.Ratings) -> bool:
@@ -105,4 +113,4 @@ def check_length(gate: Context) -> Iterator[Check]:
     message += f"longer in {n_of_winner:,}: length alone decides as well"
     cure = "Read some pairs. Tell the judge that length does not count, or ask both models for "
     cure += "answers of the same length."
-    yield Check("answer_length", "warning", message, n_longer, n, cure=cure)
+    yield Check("answer_length", "warning", message, observed=n_longer, required=n, cure=cure)

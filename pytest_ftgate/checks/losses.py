@@ -148,7 +148,7 @@ def _left_out_slices(gate: Context) -> Iterator[Check]:
         message = f"no slice is judged; {message}"
     source = gate.source("slices.fields")
     cure = "Add test examples of these slices."
-    yield Check("slices", status, message, len(left_out), source=source, cure=cure)
+    yield Check("slices", status, message, observed=len(left_out), source=source, cure=cure)
 
 
 def _leaked(guard: Guard) -> Iterator[Check]:

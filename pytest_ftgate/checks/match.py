@@ -50,13 +50,15 @@ def check_reach(gate: Context) -> Iterator[Check]:
     message += f"most {show_amount(-strictest.gain, share=gate.share)} worse (max_drop)"
     source = gate.source(strictest.path)
     if n >= needed:
-        yield Check("min_fixed", "note", message, n, needed, source)
+        yield Check("min_fixed", "note", message, observed=n, required=needed, source=source)
         return
 
     message = f"{plural(n, 'test example')}, {message}"
     cure = f"Label {plural(needed - n, 'more test example')}. If the candidate should be better "
     cure += "than the baseline, write margin in place of max_drop."
-    yield Check("min_fixed", "inconclusive", message, n, needed, source, cure)
+    yield Check(
+        "min_fixed", "inconclusive", message, observed=n, required=needed, source=source, cure=cure
+    )
 
 
 def check_free(gate: Context) -> Iterator[Check]:
@@ -151,8 +153,8 @@ def _advantage(gate: Context, word: str, measured: float, evidence: str) -> Chec
     shown = f"{round(measured, 2):g} times {word}"
     message = f"{shown} ({factor:g} times required): {evidence}"
     if measured >= round(factor, 12):
-        return Check(f"{word}_by", "pass", message, measured, **required)
-    return Check(f"{word}_by", "fail", message, measured, **required, cure=_SMALLER)
+        return Check(f"{word}_by", "pass", message, observed=measured, **required)
+    return Check(f"{word}_by", "fail", message, observed=measured, **required, cure=_SMALLER)
 
 
 def check_headroom(gate: Context) -> Iterator[Check]:
@@ -169,4 +171,4 @@ def check_headroom(gate: Context) -> Iterator[Check]:
         message = f"by its price a call of {name} costs nothing, so no candidate can be cheaper"
         cure = "Do not train to save money: there is nothing to save."
         required = gate.requirement("cheaper_by")
-        yield Check("headroom", "fail", message, 0.0, **required, cure=cure)
+        yield Check("headroom", "fail", message, observed=0.0, **required, cure=cure)

@@ -56,7 +56,9 @@ def check(gate: Context) -> Iterator[Check]:
     price = _price(gate, facts)
     if price:
         message += f". Another doubling costs {price}"
-    yield Check("more_data", "note", message, facts.gain, facts.missing, source)
+    yield Check(
+        "more_data", "note", message, observed=facts.gain, required=facts.missing, source=source
+    )
 
 
 def _failed(error: FtgateError) -> str:

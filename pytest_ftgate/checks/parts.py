@@ -103,9 +103,9 @@ class Guard:
         test_set = TestSetResult(self.test.path, self.test.sha256, len(self.test))
         return PartResult(
             self.name,
-            self.metric.name,
-            self.spec.max_drop,
-            self.tolerance.confidence,
+            metric=self.metric.name,
+            max_drop=self.spec.max_drop,
+            confidence=self.tolerance.confidence,
             test_set=test_set,
             metric_range=(self.metric.low, self.metric.high),
         )

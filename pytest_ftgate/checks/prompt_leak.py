@@ -41,7 +41,15 @@ def check(gate: Context) -> Iterator[Check]:
             if not gate.config.accepts("prompt_leak"):
                 cure += " If it is the text in which the model has to find the answer, accept "
                 cure += "it: checks: {prompt_leak: warn}."
-            yield Check("prompt_leak", "fail", message, len(rows), 0, source, cure)
+            yield Check(
+                "prompt_leak",
+                "fail",
+                message,
+                observed=len(rows),
+                required=0,
+                source=source,
+                cure=cure,
+            )
 
     text = "\n".join([prompt.system or "", prompt.template or "", *texts_in(model.params)])
     rows = held_inputs(text, [example.input for example in gate.gain_set])
@@ -49,7 +57,9 @@ def check(gate: Context) -> Iterator[Check]:
         message = f"the prompt of the candidate {model.name} contains {_named_rows(gate, rows)}"
         cure = "Use examples from the training set instead (few_shot), or remove these from the "
         cure += "test set."
-        yield Check("prompt_leak", "fail", message, len(rows), 0, source, cure)
+        yield Check(
+            "prompt_leak", "fail", message, observed=len(rows), required=0, source=source, cure=cure
+        )
 
 
 def _field_message(gate: Context, name: str, rows: Sequence[int]) -> str:

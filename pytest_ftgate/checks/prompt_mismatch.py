@@ -105,9 +105,9 @@ def _mismatch(
         "prompt_mismatch",
         "warning",
         message,
-        sent,
-        trained,
-        source,
+        observed=sent,
+        required=trained,
+        source=source,
         cure=cure,
         explains_loss=True,
     )
@@ -119,7 +119,9 @@ def _mismatch(
 def _given(name: str, key: str, trained: Sequence[str], sent: Sequence[str]) -> Surroundings:
     # the most specific text comes first, because it is the one that is quoted; "" stands for any
     compared = [*_usual(trained), *_usual(sent), ""]
-    return Surroundings(name, key, trained, sent, compared, _is_or_any)
+    return Surroundings(
+        name, key=key, trained=trained, sent=sent, compared=compared, has=_is_or_any
+    )
 
 
 def system_of(messages: Iterable[Mapping[str, Any]]) -> str:
@@ -155,10 +157,14 @@ def _templates(trained: Sequence[str], sent: Sequence[str]) -> Iterator[Surround
     sent_start, sent_end = _template(sent)
     starts = list(filter(str.strip, (start, sent_start)))
     name = "the text before the input"
-    yield Surroundings(name, "template", trained, sent, starts, str.startswith)
+    yield Surroundings(
+        name, key="template", trained=trained, sent=sent, compared=starts, has=str.startswith
+    )
     ends = list(filter(str.strip, (end, sent_end)))
     name = "the text after the input"
-    yield Surroundings(name, "template", trained, sent, ends, str.endswith)
+    yield Surroundings(
+        name, key="template", trained=trained, sent=sent, compared=ends, has=str.endswith
+    )
 
 
 def _question_of(messages: Messages) -> str:

@@ -93,7 +93,7 @@ def needed_for(
     new = measure.rightness(candidate)
     differ = float((old != new).mean())
     both_right = float(((old == baseline.metric.best) & (new == old)).mean())
-    return Needed(gain, more, ceil(more * differ), ceil(more * (1 - both_right)))
+    return Needed(gain, more=more, fewest=ceil(more * differ), most=ceil(more * (1 - both_right)))
 
 
 def _repeated(baseline: Scored, fewest: int) -> Scored:

@@ -55,14 +55,14 @@ def headroom(gate: Context, role: str) -> Check:
     if evidence.reaches(room, standard.gain):
         name = gate.measured[role].facts.name
         message = f"room {left} above {called(role, name)} ({measured})"
-        return Check("headroom", "pass", message, float(room), **required)
+        return Check("headroom", "pass", message, observed=float(room), **required)
 
     margin = show_amount(standard.gain, share=gate.share)
     message = f"{called(role)} has {measured}, which leaves {left}; the margin is {margin}: no "
     message += "candidate can pass on this test set"
     cure = "Write max_drop with cheaper_by, if the candidate should be as good and cheaper, or "
     cure += "add harder examples to the test set."
-    return Check("headroom", "fail", message, float(room), **required, cure=cure)
+    return Check("headroom", "fail", message, observed=float(room), **required, cure=cure)
 
 
 def _power(gate: Context, best: Scored) -> Check:
@@ -92,7 +92,9 @@ def _power(gate: Context, best: Scored) -> Check:
     observed = round(chances.passed, 4)
     if chances.passed >= FEWEST_CHANCES:
         message = f"power is {power}"
-        return Check("power", "note", message, observed, FEWEST_CHANCES, source)
+        return Check(
+            "power", "note", message, observed=observed, required=FEWEST_CHANCES, source=source
+        )
 
     needed = prospects.needed_for(gate, gate.best, gain, best, broken=0.0)
     cure = "A candidate that gains just the margin passes half of the time at most, "
@@ -109,7 +111,15 @@ def _power(gate: Context, best: Scored) -> Check:
         status = "warning"
         cure += " State the expected gain: hypothesis: {from: ..., to: ...}."
     message = f"power is only {power}"
-    return Check("power", status, message, observed, FEWEST_CHANCES, source, cure)
+    return Check(
+        "power",
+        status,
+        message,
+        observed=observed,
+        required=FEWEST_CHANCES,
+        source=source,
+        cure=cure,
+    )
 
 
 def expected_gain(prediction: HypothesisKeys, metric: Metric) -> float:
@@ -131,17 +141,33 @@ def check_hypothesis(gate: Context) -> Found:
         f"{metric.name} of {opponent(gate.best)} is {_beside(metric, value, prediction.start)}"
     )
     if "candidate" not in gate.scored:
-        check = Check("hypothesis", "note", message, value, prediction.start, source)
+        check = Check(
+            "hypothesis", "note", message, observed=value, required=prediction.start, source=source
+        )
         return Found({}, [check])
 
     value = gate.scored["candidate"].scores[metric.name].value
     message += f", of the candidate {_beside(metric, value, prediction.goal)}: "
     is_reached = round(metric.sign * value, 12) >= round(metric.sign * prediction.goal, 12)
     if is_reached:
-        check = Check("hypothesis", "pass", f"{message}reached", value, prediction.goal, source)
+        check = Check(
+            "hypothesis",
+            "pass",
+            f"{message}reached",
+            observed=value,
+            required=prediction.goal,
+            source=source,
+        )
     else:
         message += "not reached"
-        check = Check("hypothesis", "warning", message, value, prediction.goal, source)
+        check = Check(
+            "hypothesis",
+            "warning",
+            message,
+            observed=value,
+            required=prediction.goal,
+            source=source,
+        )
     return Found({"hypothesis_reached": is_reached}, [check])
 
 

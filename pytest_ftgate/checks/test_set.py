@@ -18,10 +18,10 @@ def check_size(gate: Context) -> Iterator[Check]:
         message += f", without {len(gate.shown.test):,} that may be shown"
     fields = gate.requirement("min_test_examples")
     if n >= needed:
-        yield Check("min_test_examples", "pass", message, n, **fields)
+        yield Check("min_test_examples", "pass", message, observed=n, **fields)
     else:
         cure = f"Label {plural(needed - n, 'more test example')}."
-        yield Check("min_test_examples", "fail", message, n, **fields, cure=cure)
+        yield Check("min_test_examples", "fail", message, observed=n, **fields, cure=cure)
 
     training = gate.config.training_set
     if training.limit is not None:
@@ -30,7 +30,14 @@ def check_size(gate: Context) -> Iterator[Check]:
         source = gate.source("training_set")
         cure = "Remove limit from training_set, so that all rows that the candidate was trained "
         cure += "on are checked."
-        yield Check("min_training_examples", "warning", message, training.limit, None, source, cure)
+        yield Check(
+            "min_training_examples",
+            "warning",
+            message,
+            observed=training.limit,
+            source=source,
+            cure=cure,
+        )
 
 
 def check_reach(gate: Context) -> Iterator[Check]:
@@ -66,10 +73,10 @@ def _few_examples(gate: Context, n: int) -> Check:
     examples = plural(n, "example")
     if wins is not None:
         message = f"to pass with {examples}, fix at least {wins:,} and break none"
-        return Check("min_fixed", "note", message, n, wins, source)
+        return Check("min_fixed", "note", message, observed=n, required=wins, source=source)
     message = f"{examples} are too few: even a perfect candidate could not pass"
     cure = "Label more test examples."
-    return Check("min_fixed", "inconclusive", message, n, None, source, cure)
+    return Check("min_fixed", "inconclusive", message, observed=n, source=source, cure=cure)
 
 
 def _few_groups(gate: Context, n_groups: int, counted: int) -> Check:
@@ -82,7 +89,15 @@ def _few_groups(gate: Context, n_groups: int, counted: int) -> Check:
     if gate.audit.test_near_rows:
         message += "; near duplicates count as one group"
     source = gate.source("test_set")
-    return Check("min_fixed", "inconclusive", message, counted, MIN_GROUPS, source, cure)
+    return Check(
+        "min_fixed",
+        "inconclusive",
+        message,
+        observed=counted,
+        required=MIN_GROUPS,
+        source=source,
+        cure=cure,
+    )
 
 
 def check_format(gate: Context) -> Iterator[Check]:
@@ -109,4 +124,4 @@ def check_format(gate: Context) -> Iterator[Check]:
                 cure += "{path: ..., format: chat}."
         formats.append(message)
     if formats:
-        yield Check("chat_format", status, "; ".join(formats), left_out, cure=cure)
+        yield Check("chat_format", status, "; ".join(formats), observed=left_out, cure=cure)

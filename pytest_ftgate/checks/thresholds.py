@@ -79,7 +79,15 @@ def _few_latencies(gate: Context, n: int) -> Check | None:
         f"Set latency_sample: {needed} or more, with as many test examples; or limit latency_p50_s."
     )
     source = str(limits.source)
-    return Check(f"thresholds.{_P95}", "inconclusive", message, n, needed, source, cure)
+    return Check(
+        f"thresholds.{_P95}",
+        "inconclusive",
+        message,
+        observed=n,
+        required=needed,
+        source=source,
+        cure=cure,
+    )
 
 
 def shown_by_share(

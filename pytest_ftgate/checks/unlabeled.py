@@ -77,7 +77,7 @@ def check(gate: Context) -> Iterator[Check]:
     if not missing:
         message = f"{inputs}, of which {n_known:,} have a label; the models give the same answer "
         message += "to the others"
-        yield Check("unlabeled", "pass", message, 0, 0, source)
+        yield Check("unlabeled", "pass", message, observed=0, required=0, source=source)
         return
 
     verb = "needs" if missing == 1 else "need"
@@ -85,7 +85,15 @@ def check(gate: Context) -> Iterator[Check]:
     if n_known:
         message += f" ({n_known:,} more have one)"
     message += "; the models give the same answer to the others"
-    yield Check("unlabeled", "inconclusive", message, missing, 0, source, _cure(gate))
+    yield Check(
+        "unlabeled",
+        "inconclusive",
+        message,
+        observed=missing,
+        required=0,
+        source=source,
+        cure=_cure(gate),
+    )
 
 
 def _cure(gate: Context) -> str:

@@ -169,13 +169,13 @@ def compare(
             findings += _untracked(past.base, file)
     except NoHistoryError as error:
         text = f"could not compare with the base branch: {error.headline}"
-        return Compared((Finding("weakened", None, text, error.cure),), absent=True)
+        return Compared((Finding("weakened", gate=None, text=text, cure=error.cure),), absent=True)
     except FtgateError as error:
         than = "the base branch"
         if past is not None:
             than = past.base.name
         text = f"could not compare with {than}: {error.headline}"
-        findings.append(Finding("weakened", None, text, error.cure))
+        findings.append(Finding("weakened", gate=None, text=text, cure=error.cure))
     forbade = past is not None and _forbids(past.keys)
     return Compared(tuple(dict.fromkeys(findings)), forbade)
 
@@ -429,12 +429,12 @@ def _untracked(base: Base, path: Path, gate: str | None = None) -> Iterator[Find
     top = top_folder(path.parent)
     if top is None or top == base.root:
         text = f"{shown_path(path)} is not in git, so changes cannot be detected"
-        yield Finding("untracked", gate, text, _ADD)
+        yield Finding("untracked", gate=gate, text=text, cure=_ADD)
         return
     text = f"{shown_path(path)} is in another git repository, {shown_path(top)}, "
     text += "so changes cannot be detected"
     cure = f"Judge the gate in {shown_path(top)}, or move the file into this repository."
-    yield Finding("untracked", gate, text, cure)
+    yield Finding("untracked", gate=gate, text=text, cure=cure)
 
 
 # --- examples -------------------------------------------------------------------------------------

@@ -89,7 +89,13 @@ def survey_of(test: Source, training: Source) -> Survey:
     labels: Counter[str] = Counter()
     if not is_json and len(distinct) * _ROWS_PER_LABEL <= len(outputs):
         labels.update(outputs[: len(test.data)])
-    return Survey(test, training, audit_training_set(training.data, test.data), is_json, labels)
+    return Survey(
+        test,
+        training=training,
+        audit=audit_training_set(training.data, test.data),
+        is_json=is_json,
+        labels=labels,
+    )
 
 
 def write_project(
@@ -284,7 +290,15 @@ def _warnings(survey: Survey, config: GateKeys) -> Iterator[str]:
         yield f"{_COLUMN}error: {error.headline}"
 
     metrics = build_metrics(config, test, training, None)
-    gate = Context(config, test, training, survey.audit, metrics, {}, clock.wall())
+    gate = Context(
+        config,
+        test=test,
+        training=training,
+        audit=survey.audit,
+        metrics=metrics,
+        models={},
+        now=clock.wall(),
+    )
     verbs = {"fail": "would fail", "warning": "warning"}
     for check in (*findings.check(gate), *check_size(gate)):
         if check.status in verbs:

@@ -171,7 +171,7 @@ def load_gate_file(
     extends = file.root.value.get("defaults", {}).get("extends")
     if extends is not None:
         policy = _read_policy(extends, path, file.where(("defaults", "extends")), read)
-    return GateFile(path, file.shown, file.root, models, policy)
+    return GateFile(path, shown=file.shown, root=file.root, models=models, policy=policy)
 
 
 def _source_of_model(file: _Written, name: str, *below: str | int) -> Source:

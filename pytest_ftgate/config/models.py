@@ -139,7 +139,7 @@ class ModelSpec(Placeable):
 
 def no_candidate(source: Source) -> ModelSpec:
     """Return a placeholder for a model that is not trained yet."""
-    return ModelSpec("", {}, "none yet", "candidate", source)
+    return ModelSpec("", options={}, spelling="none yet", name="candidate", source=source)
 
 
 # --- the forms in which a model may be written ----------------------------------------------------
@@ -295,7 +295,9 @@ def _from_mapping(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
     if model:
         spelling = f"{read.provider}:{model}"
         short = kind.short_name(str(model))
-    return ModelSpec(read.provider, options, spelling, read.name or short, BUILT_IN)
+    return ModelSpec(
+        read.provider, options=options, spelling=spelling, name=read.name or short, source=BUILT_IN
+    )
 
 
 def _without_provider(values: Mapping[Any, Any]) -> ValidationError:
@@ -336,7 +338,13 @@ def _from_object(function: Any) -> ModelSpec:
     qualified = _text(named, "__qualname__") or type(function).__qualname__
     module = _text(named, "__module__") or type(function).__module__
     spelling = _text(function, "spelling") or f"{module}.{qualified}"
-    return ModelSpec("callable", {"function": function}, spelling, name_of(function), BUILT_IN)
+    return ModelSpec(
+        "callable",
+        options={"function": function},
+        spelling=spelling,
+        name=name_of(function),
+        source=BUILT_IN,
+    )
 
 
 def _holds_answers(value: Any) -> bool:
@@ -373,7 +381,9 @@ def _from_answers(value: Any) -> ModelSpec:
     kind = type(value).__name__
     spelling = f"{kind} of {plural(len(given.answers), 'answer')}"
     name = _text(value, "name") or kind
-    return ModelSpec("given", {"answers": given}, spelling, name, BUILT_IN)
+    return ModelSpec(
+        "given", options={"answers": given}, spelling=spelling, name=name, source=BUILT_IN
+    )
 
 
 def name_of(value: Any) -> str:

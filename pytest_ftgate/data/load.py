@@ -169,7 +169,13 @@ def load_examples(
 
     recognized = reader.described("Parquet" if file == "parquet" else file.upper())
     data = example.DataSet(
-        examples, name, sha256_of(path), name, recognized, left_out, by_turn=by_turn
+        examples,
+        path=name,
+        sha256=sha256_of(path),
+        origin=name,
+        recognized=recognized,
+        left_out=left_out,
+        by_turn=by_turn,
     )
     return example.checked(data, repeats=repeats)
 

@@ -517,12 +517,12 @@ def examples_from(
     recognized = reader.described("" if source.table is None else type(rows).__name__)
     data = DataSet(
         examples,
-        None,
-        digest.hexdigest(),
-        origin,
-        recognized,
-        left_out,
-        name,
+        path=None,
+        sha256=digest.hexdigest(),
+        origin=origin,
+        recognized=recognized,
+        left_out=left_out,
+        name=name,
         index=None if left_out or by_turn else cells.index_of(rows, limit),
         by_turn=by_turn,
     )

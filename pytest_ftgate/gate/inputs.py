@@ -236,12 +236,12 @@ def _training_facts(training: DataSet, test: DataSet, audit: TrainingAudit) -> T
     """Return the facts of the training set that are known before any call."""
     return TrainingResult(
         training.path,
-        training.sha256,
-        audit.rows,
-        audit.usable,
-        audit.duplicates,
-        audit.conflicts,
-        audit.leaked,
+        sha256=training.sha256,
+        rows=audit.rows,
+        usable=audit.usable,
+        duplicates=audit.duplicates,
+        conflicts=audit.conflicts,
+        leaked=audit.leaked,
         leaked_pairs=row_pairs(test, training, audit.leaked_rows),
         near_pairs=row_pairs(test, training, audit.leaked_near_rows),
     )

@@ -50,7 +50,7 @@ def read_parts(
     slices = []
     for field in spec.fields:
         for value, rows in _rows_by_value(spec, field, test).items():
-            slice_ = Slice(field, value, tuple(rows), metric)
+            slice_ = Slice(field, value=value, rows=tuple(rows), metric=metric)
             slices.append(_with_own_metric(slice_, config.decided_by, test, build))
 
     tolerance = _slice_tolerance(config, spec, test, slices)
@@ -86,7 +86,14 @@ def _read_guard(
 
     tolerance = Tolerance(spec.max_drop, config.confidence)
     leaked = leaked_rows(training, test)
-    return Guard(name, spec, grouped_by_content(test), metric, tolerance, leaked)
+    return Guard(
+        name,
+        spec=spec,
+        test=grouped_by_content(test),
+        metric=metric,
+        tolerance=tolerance,
+        leaked_rows=leaked,
+    )
 
 
 # --- slices ---------------------------------------------------------------------------------------

@@ -385,7 +385,9 @@ def _prospects(gate: Context, scored: dict[str, Scored]) -> Prospects:
         basis = "if no pair is a tie"
     largest = max(0.0, _MARGINS[-1] * unit)
     needed = prospects.needed_for(gate, role, largest, baseline, broken=broken)
-    return Prospects(margin, gate.evidence_of(role), basis, chances, needed)
+    return Prospects(
+        margin, evidence=gate.evidence_of(role), basis=basis, chances=chances, needed=needed
+    )
 
 
 def _share_broken(candidate: Scored, baseline: Scored) -> float:
@@ -406,7 +408,9 @@ def _asked(
         prompts = [_prompt(model, example) for example in first]
     tokens = round(_tokens_sent(model, first.examples[0]))
     name = called(role, model.name)
-    return Asked(called(role), name, tuple(prompts), tokens, run, scored)
+    return Asked(
+        called(role), name=name, prompts=tuple(prompts), tokens=tokens, run=run, scored=scored
+    )
 
 
 def _score(metric: Metric, test: DataSet, run: Run) -> Scored | None:

@@ -305,7 +305,7 @@ def _close(gate: Context, services: Services) -> Judged:
             runs[name.recorded_as] = run if recorded is None else recorded.with_more(run)
         runs |= gate.judge_runs
 
-    return Judged(gate.result, gate, runs, notes)
+    return Judged(gate.result, gate=gate, runs=runs, notes=notes)
 
 
 def _checks_of_others(gate: Context, hook: Any | None) -> list[Check]:

@@ -90,7 +90,7 @@ def build_metric(
     for every model. ``known`` and ``examples`` are those of :class:`Options`, ``custom`` the
     metrics of hooks by name, and ``other_names`` further valid names, for suggestions.
     """
-    options = Options(spec, tuple(labels), tuple(known), examples)
+    options = Options(spec, expected=tuple(labels), known=tuple(known), examples=examples)
     name = spec.name
     function = spec.options.get("function")
     if not callable(function):

@@ -112,7 +112,9 @@ class LabelMetric(_OfLabels):
         check_shape(self.name, expected, answers)
         gold = self.label_set.gold(expected)
         predicted = self.label_set.predicted(answers)
-        counts = set_level.LabelCounts(gold, predicted, len(self.label_set.texts), self.statistic)
+        counts = set_level.LabelCounts(
+            gold, predicted=predicted, n_labels=len(self.label_set.texts), statistic=self.statistic
+        )
         if not math.isfinite(counts.value):
             raise MetricError(
                 f"{self.name} is undefined for these answers",
@@ -160,7 +162,7 @@ def build(options: Options) -> Metric:
     if name in _BINARY:
         codes = (positive_code(options, labels),)
     low = -1.0 if name in _CHANCE_CORRECTED else 0.0
-    return LabelMetric(labels, name, _statistic(name, codes), low, codes)
+    return LabelMetric(labels, name=name, statistic=_statistic(name, codes), low=low, counted=codes)
 
 
 def _statistic(name: str, codes: Sequence[int]) -> Callable[[Floats], Floats]:
@@ -313,7 +315,12 @@ def _several(options: Options) -> SeveralLabels:
     name = options.metric
     kind: Kind = "graded" if name == "labels_f1" else "right_wrong"
     normalization = options.normalization(FULL.steps)
-    metric = SeveralLabels(name, kind, options.text("separator") or SEPARATOR, normalization)
+    metric = SeveralLabels(
+        name,
+        kind=kind,
+        separator=options.text("separator") or SEPARATOR,
+        normalization=normalization,
+    )
     for text in options.expected:
         if metric.labels(text) is None:
             cure = (

@@ -85,7 +85,11 @@ class FieldMetric(Metric):
         worthless = _counts(self._lost(WRONG, value) for value in values)
         repeats = len(counts)
         return set_level.PooledCounts(
-            counts.sum(axis=0), repeats * perfect, repeats * worthless, scores, _f1
+            counts.sum(axis=0),
+            perfect=repeats * perfect,
+            lost=repeats * worthless,
+            scores=scores,
+            statistic=_f1,
         )
 
     def has_form(self, answer: str) -> bool:
@@ -138,7 +142,9 @@ def build(options: Options) -> FieldMetric:
 
     average = options.choice("average", AVERAGES)
     kind: Kind = "graded" if average == "samples" else "set"
-    return FieldMetric(average, Comparison(rules, fields), kind, JsonForm.of(values))
+    return FieldMetric(
+        average, comparison=Comparison(rules, fields), kind=kind, json_form=JsonForm.of(values)
+    )
 
 
 def _check_fields(

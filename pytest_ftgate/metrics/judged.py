@@ -196,7 +196,14 @@ def build(options: Options) -> ModelJudged | HumanPreference:
         return Preference(judge, rubric, source, calibration=calibration)
 
     low, high = values.get("scale", _SCALE)
-    return Rubric(judge, rubric, source, float(low), float(high), calibration=calibration)
+    return Rubric(
+        judge,
+        rubric=rubric,
+        source=source,
+        low=float(low),
+        high=float(high),
+        calibration=calibration,
+    )
 
 
 # --- preferences of people ------------------------------------------------------------------------
@@ -343,5 +350,7 @@ def judged_by_people(
     values = ratings.values()
     name = HUMAN_PREFERENCE
     scores = paired_metrics(name, {baseline: values}, means=ratings.raters > 1)
-    scores["candidate"] = Preferred(name, np.array(values), ratings.raters > 1, ratings)
+    scores["candidate"] = Preferred(
+        name, scores=np.array(values), means=ratings.raters > 1, ratings=ratings
+    )
     return scores, checks

@@ -195,7 +195,7 @@ def label_set(options: Options) -> LabelSet:
     """
     reading = replace(read_part(options), normalization=options.normalization(OF_LABELS))
     refuse_blank(options)
-    labels = LabelSet(reading, (), (), _inside(options, reading))
+    labels = LabelSet(reading, texts=(), known=(), inside=_inside(options, reading))
     if labels.inside is None:
         _refuse_json(options)
     texts = list(map(labels.label_of, options.expected))

@@ -214,4 +214,4 @@ def graded(metric: Metric, scores: Floats) -> Scored:
 def right_wrong(metric: Metric, right: Bools) -> Scored:
     """Return the share of right answers; ``right`` has the shape ``(repeats, examples)``."""
     exact = Fraction(int(right.sum()), right.size)
-    return Scored(metric, float(exact), exact, right.mean(axis=0))
+    return Scored(metric, value=float(exact), exact=exact, per_example=right.mean(axis=0))

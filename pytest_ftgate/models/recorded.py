@@ -324,7 +324,9 @@ def _row_of(row: dict[str, Any], line: int | None) -> tuple[tuple[str, int], Rec
         stored=True,
         recorded=True,
     )
-    recorded = RecordedRow(line, prediction, facts.get("input_sha256"), failure)
+    recorded = RecordedRow(
+        line, prediction=prediction, input_sha256=facts.get("input_sha256"), failure=failure
+    )
     return (id_, facts.get("repeat", 0)), recorded
 
 

@@ -84,7 +84,7 @@ def overrides(request: pytest.FixtureRequest) -> Iterator[Override]:
     for name, key in FIXTURES.items():
         definition = _definition(request.node, name)
         if definition is not None and definition.func.__module__ != "pytest_ftgate.plugin":
-            yield Override(request, name, key, definition)
+            yield Override(request, name=name, key=key, definition=definition)
         elif name in parameters_of(request.node):
             yield Override(request, name, key)
 

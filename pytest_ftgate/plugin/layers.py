@@ -73,7 +73,14 @@ def layers_of(request: pytest.FixtureRequest, project: Project, *, but: str = ""
     if names_gate:
         project.refuse_nearer_file(item.path)
     file = project.gate_file(required=names_gate)
-    return Layers(levels, item.path.parent, fixtures, file, id_of(item), parameters)
+    return Layers(
+        levels,
+        folder=item.path.parent,
+        fixtures=fixtures,
+        file=file,
+        nodeid=id_of(item),
+        parameters=parameters,
+    )
 
 
 @dataclass(frozen=True)
@@ -184,7 +191,7 @@ class Layers:
         """
         if self.gate is None:
             text = f"the required gate {self.config.name} is not in the gate file"
-            yield weaker.Finding("weakened", None, text, _MOVE.format("it"))
+            yield weaker.Finding("weakened", gate=None, text=text, cure=_MOVE.format("it"))
             return
 
         # The layers that are nearer come later, and replace the others.
@@ -201,4 +208,4 @@ class Layers:
         cure = _MOVE.format(listed(sources))
         for key, source in sources.items():
             text = f"the {source.kind} gives {key} of a required gate ({source.at})"
-            yield weaker.Finding("weakened", None, text, cure)
+            yield weaker.Finding("weakened", gate=None, text=text, cure=cure)

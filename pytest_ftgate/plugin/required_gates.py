@@ -164,7 +164,7 @@ def review_session(
         setting = f"{KEY} = {shortened(' '.join(project.required))}"
         if config.inipath is not None:
             setting += f" ({line_of(config.inipath, KEY)})"
-    return Review(unmet, weaker, forbidden, waived_by, setting)
+    return Review(unmet, weaker=weaker, forbidden=forbidden, waived_by=waived_by, setting=setting)
 
 
 def _findings_on_none(
@@ -215,7 +215,7 @@ def _find_unmet(project: Project, results: Sequence[GateResult], marked_tests: S
             if project.other_files:
                 cure = lost.cure_shown
         reason = f"{shown_path(project.path)} {lack}"
-        unmet["all"] = Unmet("all", reason, cure, "names no gate", test)
+        unmet["all"] = Unmet("all", reason=reason, cure=cure, verb="names no gate", test=test)
 
     tests_of = _tests_by_gate(results, marked_tests)
     for required in project.required:
@@ -296,7 +296,7 @@ def _why_unmet(
         reason = marked_tests.absent.get(test, _NOT_JUDGED if result is None else "")
         if result is not None and reason:
             reason = f"{test} {reason} after its gate passed"
-            return Unmet(name, reason, _NO_SKIP, "was not met")
+            return Unmet(name, reason=reason, cure=_NO_SKIP, verb="was not met")
         if reason:
             return Unmet(name, f"{test} {reason}", test=test if reason == BROKEN else None)
     return None
@@ -306,14 +306,14 @@ def _why_failed(name: str, test: str, result: GateResult, *, ready: bool) -> Unm
     """Return why the result of one test does not meet a gate, or None."""
     if not result.passed:
         reason = f"the verdict of {test} is {result.verdict}"
-        return Unmet(name, reason, None, "did not pass", test)
+        return Unmet(name, reason=reason, cure=None, verb="did not pass", test=test)
     if result.loosened:
         reason = f"{test} requires less than the gate file: {'; '.join(result.loosened)}"
-        return Unmet(name, reason, _MOVE_IT, _OTHERWISE)
+        return Unmet(name, reason=reason, cure=_MOVE_IT, verb=_OTHERWISE)
     if result.stage == "ready" and not ready:
         reason = f"{test} has no candidate yet (stage: ready)"
         fix = f"add the candidate, or write {name}{_READY} in {KEY}"
-        return Unmet(name, reason, fix, _OTHERWISE)
+        return Unmet(name, reason=reason, cure=fix, verb=_OTHERWISE)
     return None
 
 

@@ -307,7 +307,13 @@ class GateSession:
 
         if self._worker is not None:
             judged = sorted(self._judged)
-            report = WorkerReport(self._notes, self._seen, judged, self.plans, self._predictions)
+            report = WorkerReport(
+                self._notes,
+                seen=self._seen,
+                judged=judged,
+                plans=self.plans,
+                predictions=self._predictions,
+            )
             vars(self.config)["workeroutput"]["ftgate"] = json.dumps(asdict(report))
         return self._is_red()
 
@@ -422,7 +428,9 @@ class GateSession:
             if self._worker is not None and form != "recordings":
                 continue
             so_far = replace(session, failures=self._failures)
-            outcome = Outcome(results, self._runs, so_far, self._predictions)
+            outcome = Outcome(
+                results, runs=self._runs, session=so_far, predictions=self._predictions
+            )
             try:
                 is_written, remarks = outcome.write(form, path)
             except (OSError, errors.DataError) as error:

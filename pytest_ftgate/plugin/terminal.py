@@ -125,5 +125,7 @@ def add_error(reporter: "pytest.TerminalReporter", key: str, message: str, text:
     traceback = cast(Any, _Text(message, text))
 
     # pytest has no public API for an error that belongs to no test.
-    report = pytest.TestReport(node, place, {}, "failed", traceback, "teardown")
+    report = pytest.TestReport(
+        node, location=place, keywords={}, outcome="failed", longrepr=traceback, when="teardown"
+    )
     reporter._add_stats("error", [report])

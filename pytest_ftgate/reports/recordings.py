@@ -50,7 +50,9 @@ def _add(recordings: dict[str, recorded.Recording], row: recorded.RecordedRow, p
         return
 
     where = Where(shown_path(path), row.line)
-    new = recorded.Recording(prediction, where, set(), _is_of_candidates(path))
+    new = recorded.Recording(
+        prediction, where=where, inputs=set(), of_candidate=_is_of_candidates(path)
+    )
     recording = recordings.setdefault(prediction.key, new)
     if row.input_sha256 is not None:
         recording.inputs.add(row.input_sha256)

@@ -294,4 +294,4 @@ def _parts(title: str, subject: str, parts: Sequence[PartResult], *, n: str = "n
 
     numbers = (n, "baseline", "candidate", "change", "lower", UPPER)
     headings = (*columns([subject], numbers), Column("", "status"))
-    return Table(title, headings, tuple(rows), tuple(noise)).compact()
+    return Table(title, columns=headings, rows=tuple(rows), noise=tuple(noise)).compact()

@@ -296,7 +296,15 @@ class Caller:
                 outcomes.append(answer)
             else:
                 known_s = latency_s if answer.latency_s is None else answer.latency_s
-                outcomes.append(Prediction(question.key, answer, known_s, now, busy_s))
+                outcomes.append(
+                    Prediction(
+                        question.key,
+                        completion=answer,
+                        latency_s=known_s,
+                        created_at=now,
+                        busy_s=busy_s,
+                    )
+                )
         return outcomes
 
     async def _reserve(self, questions: Sequence[Question]) -> Reserved | None:
@@ -370,7 +378,7 @@ def _callers(
     callers = []
     for questions in unanswered:
         turn = turns.get(id(questions.model))
-        callers.append(Caller(questions, stores, owner, budget, turn))
+        callers.append(Caller(questions, stores=stores, owner=owner, budget=budget, turn=turn))
     return callers
 
 

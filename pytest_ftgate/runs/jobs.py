@@ -123,7 +123,7 @@ class Job:
                 prediction = outcomes.get(key) or Prediction(key, failure=missing)
                 predictions.append(self.answered(prediction._replace(key=key, id=example.id)))
             repeats.append(tuple(predictions))
-        return Run(self.model, self.test_set, tuple(repeats), fatal)
+        return Run(self.model, test_set=self.test_set, predictions=tuple(repeats), fatal=fatal)
 
 
 @dataclass(frozen=True)

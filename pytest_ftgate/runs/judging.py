@@ -296,7 +296,9 @@ class _Questioning:
         """Return what asks the questions of the metric with this name."""
         digest = hashlib.sha256("\n".join(self.questions).encode()).hexdigest()
         examples = tuple(self.questions.values())
-        test_set = DataSet(examples, None, digest, f"the judge's questions for {name}")
+        test_set = DataSet(
+            examples, path=None, sha256=digest, origin=f"the judge's questions for {name}"
+        )
         return Job(self.judge.model, test_set)
 
     def take(self, run: Run) -> None:
@@ -360,10 +362,10 @@ class _Questioning:
             "models",
             "error",
             f"judge {metric.judge.name}: {message}",
-            observed,
-            required,
-            metric.source,
-            cure,
+            observed=observed,
+            required=required,
+            source=metric.source,
+            cure=cure,
         )
 
 

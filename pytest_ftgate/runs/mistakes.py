@@ -194,7 +194,11 @@ def _label_scores(
     scores = []
     for label, count in sorted(counts.items(), key=lambda item: (item[1], item[0])):
         right = candidate[label] if new_kinds else None
-        scores.append(LabelScore(label, count * len(old_kinds), baseline[label], right))
+        scores.append(
+            LabelScore(
+                label, answers=count * len(old_kinds), baseline=baseline[label], candidate=right
+            )
+        )
     return tuple(scores)
 
 

@@ -124,7 +124,7 @@ def ask(
     Raises:
         ModelError: there is no answer.
     """
-    job = Job(model, DataSet((Example("call", question, ""),), None, "", "call"))
+    job = Job(model, DataSet((Example("call", question, ""),), path=None, sha256="", origin="call"))
     if isinstance(model, RecordedModel):
         return job.read(model.answer_to(question, recorded_for()))
 
@@ -150,7 +150,7 @@ def _recorded_run(job: Job, model: RecordedModel) -> Run:
                 prediction = Prediction("", id=example.id, failure=fatal)
             predictions.append(prediction)
         repeats.append(tuple(predictions))
-    return Run(model, job.test_set, tuple(repeats), fatal)
+    return Run(model, test_set=job.test_set, predictions=tuple(repeats), fatal=fatal)
 
 
 def _recorded(job: Job, model: RecordedModel, example: Example, repeat: int) -> Prediction:

@@ -245,7 +245,13 @@ class Store:
             facts = json.loads(value)
             latency_s = facts.pop("measured_s", None)
             busy_s = facts.pop("busy_s", None)
-            return Prediction(key, Completion(**facts), latency_s, created_at, busy_s)
+            return Prediction(
+                key,
+                completion=Completion(**facts),
+                latency_s=latency_s,
+                created_at=created_at,
+                busy_s=busy_s,
+            )
         except (ValueError, TypeError, AttributeError) as error:
             raise self._error(f"stored answer {key}: {error}") from error
 

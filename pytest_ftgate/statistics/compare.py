@@ -563,7 +563,7 @@ def compare_right_wrong(
     wins = int((whole > 0).sum())
     losses = int((whole < 0).sum())
     pairs = _Pairs(question, whole, Fraction(wins - losses, n), 1.0, groups)
-    return pairs.by_mean(ExactTest(wins, losses, n, question))
+    return pairs.by_mean(ExactTest(wins, losses=losses, n=n, question=question))
 
 
 def compare_graded(
@@ -595,7 +595,7 @@ def _compare_graded(
     negated = Sample.of(-differences / width, -1.0)
     gain = math.fsum(differences) / len(differences)
     pairs = _Pairs(question, differences, gain, width, groups)
-    return pairs.by_mean(GaffkeTest(sample, negated, width, question))
+    return pairs.by_mean(GaffkeTest(sample, negated=negated, unit=width, question=question))
 
 
 def compare_set(
@@ -645,7 +645,7 @@ def compare_set(
     opposite = examples.opposite
     sample = examples.with_one_lost(examples.heaviest_loss(), 1.0)
     negated = opposite.with_one_lost(opposite.heaviest_loss(), 1.0)
-    ungrouped = GaffkeTest(sample, negated, 1.0, question)
+    ungrouped = GaffkeTest(sample, negated=negated, unit=1.0, question=question)
     if pairs.codes is None:
         return pairs.by_test(CautiousTest(JackknifeTest(examples, question), ungrouped))
     return pairs.by_groups(Units.of_set(baseline, candidate, pairs.codes), ungrouped, 1.0)

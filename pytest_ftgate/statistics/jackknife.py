@@ -90,13 +90,15 @@ def jackknife(estimate: float, left_out: Floats, weights: Floats | None = None) 
     deviations = estimate - left_out
     largest = float(np.abs(deviations).max(initial=0.0))
     if units < 2 or largest <= _ROUNDING * max(1.0, abs(estimate)):
-        return Estimate(estimate, 0.0, degrees, 0.0)
+        return Estimate(estimate, standard_error=0.0, degrees=degrees, skewness=0.0)
 
     variance = float((1 - share) @ deviations**2)
     centred = deviations - deviations.mean()
     spread = float(centred @ centred)
     skewness = float((centred**3).sum()) / spread**1.5 if spread > 0 else 0.0
-    return Estimate(estimate, math.sqrt(variance), degrees, skewness)
+    return Estimate(
+        estimate, standard_error=math.sqrt(variance), degrees=degrees, skewness=skewness
+    )
 
 
 def degrees_of_freedom(weights: Floats) -> float:

@@ -56,7 +56,7 @@ def measure_share(
         successes = int(values.sum())
         bound = exact_lower_bound(successes, n, confidence)
         needed = examples_needed(share, required, confidence)
-        return Share(share, bound, n, needed, METHOD)
+        return Share(share, lower_bound=bound, n=n, needed=needed, method=METHOD)
 
     compared = compare_right_wrong(
         np.ones(n),
@@ -68,11 +68,11 @@ def measure_share(
     )
     return Share(
         share,
-        None if compared.lower_bound is None else 1 + compared.lower_bound,
-        n,
-        compared.examples_needed,
-        compared.method or "none",
-        compared.note,
+        lower_bound=None if compared.lower_bound is None else 1 + compared.lower_bound,
+        n=n,
+        needed=compared.examples_needed,
+        method=compared.method or "none",
+        note=compared.note,
     )
 
 

@@ -377,7 +377,9 @@ def row_pairs(
         text = readable(shown_input(data.examples[row]))
         other_text = readable(shown_input(other_data.examples[other_row]))
         place = str(data.where(row))
-        shown.append(RowPair(place, text, str(other_data.where(other_row)), other_text))
+        shown.append(
+            RowPair(place, text=text, other=str(other_data.where(other_row)), other_text=other_text)
+        )
     return tuple(shown)
 
 

@@ -54,7 +54,9 @@ class Endpoint:
             return
         flaw = "does not hold a key" if self.key else "is not set"
         user = f"{self.model} at {self.source}" if self.source else self.model
-        raise errors.MissingKeysError([errors.MissingKey(self.key_env, flaw, self.host, user)])
+        raise errors.MissingKeysError(
+            [errors.MissingKey(self.key_env, flaw=flaw, host=self.host, user=user)]
+        )
 
     def quoted(self, text: str, width: int = 300) -> str:
         """Return the beginning of untrusted text, with ``***`` in place of the key and secrets."""
