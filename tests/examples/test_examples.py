@@ -38,15 +38,25 @@ def modules_of(folder: Path, *names: str) -> SimpleNamespace:
     return SimpleNamespace(**loaded)
 
 
+@pytest.fixture(scope="module")
+def data() -> Any:
+    """Return the module that builds the data of both examples of commands to a home."""
+    return modules_of(EXAMPLES, "voice_data").voice_data
+
+
 @pytest.fixture(scope="module", params=["voice_commands", "extraction"])
-def home(request) -> SimpleNamespace:
+def home(request, data) -> SimpleNamespace:
     """Return an example of commands to a home: its module of data, and both sets, large enough, as that makes them."""
     folder = EXAMPLES / request.param
-    data = modules_of(folder, "data").data
-    train, test = data.examples()
+    forms = {
+        "voice_commands": ("voice commands", data.intent_row),
+        "extraction": ("extraction", data.slots_row),
+    }
+    form = forms[request.param]
+    train, test = data.examples(*form)
     assert 600 <= len(train) <= 1000
     assert 200 <= len(test) <= 300
-    return SimpleNamespace(folder=folder, data=data, train=train, test=test)
+    return SimpleNamespace(folder=folder, data=data, form=form, train=train, test=test)
 
 
 def intent(row: dict[str, Any]) -> str:
@@ -61,7 +71,7 @@ def test_no_template_is_in_both_sets(home):
 
 
 def test_files_are_those_of_the_script(home, tmp_path):
-    home.data.build(tmp_path)
+    home.data.build(tmp_path, *home.form)
     for name in ("train.jsonl", "test.jsonl"):
         assert (tmp_path / name).read_bytes() == (home.folder / "data" / name).read_bytes()
 
@@ -141,7 +151,7 @@ PROMPT = (FOLDER / "prompts" / "intents.md").read_text(encoding="utf-8")
 @pytest.fixture(scope="module")
 def example() -> Iterator[SimpleNamespace]:
     """Return the example's modules, as a run in its folder would import them; wait for the servers at the end."""
-    modules = modules_of(FOLDER, "stand_ins", "server", "lease", "data")
+    modules = modules_of(FOLDER, "stand_ins", "server", "lease")
     yield modules
     for process in modules.lease._started:
         process.wait(30)
@@ -162,19 +172,19 @@ def train_file(tmp_path_factory) -> Path:
     )
 
 
-def test_doubtful_sentences_are_dropped_from_both_sets(example):
+def test_doubtful_sentences_are_dropped_from_both_sets(data):
     train = [{"input": "Stop  it"}, {"input": "go"}, {"input": "run"}, {"input": "run"}]
     test = [{"input": "stop it"}, {"input": "wait"}]
-    assert example.data.without_doubtful(train, test) == ([{"input": "go"}], [{"input": "wait"}])
+    assert data.without_doubtful(train, test) == ([{"input": "go"}], [{"input": "wait"}])
 
 
-def test_prompt_names_each_intent_once_and_shows_no_sentence_of_the_test_set(example):
-    _, test = example.data.examples()
+def test_prompt_names_each_intent_once_and_shows_no_sentence_of_the_test_set(data):
+    _, test = data.examples("voice commands", data.intent_row)
     named = re.findall(r"^- (\w+):", PROMPT, re.MULTILINE)
     assert sorted(named) == sorted({row["expected"] for row in test})
-    phrases = {example.data.normalized(phrase) for phrase in re.findall(r'"([^"]+)"', PROMPT)}
+    phrases = {data.normalized(phrase) for phrase in re.findall(r'"([^"]+)"', PROMPT)}
     assert len(phrases) >= 26
-    assert phrases.isdisjoint(example.data.normalized(row["input"]) for row in test)
+    assert phrases.isdisjoint(data.normalized(row["input"]) for row in test)
 
 
 def test_the_base_model_reads_the_system_message_and_the_fine_tuned_one_its_training_set(
