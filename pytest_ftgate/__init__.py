@@ -10,6 +10,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context as Context
+    from pytest_ftgate.config import ModelSpec as ModelSpec
     from pytest_ftgate.data import Example as Example
     from pytest_ftgate.errors import ConfigError as ConfigError
     from pytest_ftgate.errors import DataError as DataError
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from pytest_ftgate.splitting import split as split
 
 _HOMES = {
+    "pytest_ftgate.checks.context": ("Context",),
+    "pytest_ftgate.config": ("ModelSpec",),
     "pytest_ftgate.data": ("Example",),
     "pytest_ftgate.errors": ("ConfigError", "DataError", "FtgateError", "ModelError"),
     "pytest_ftgate.judging": ("judge", "read_report"),

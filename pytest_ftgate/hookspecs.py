@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import pluggy
 
@@ -24,7 +24,7 @@ hookimpl = pluggy.HookimplMarker("pytest")
 
 
 @hookspec(firstresult=True)
-def pytest_ftgate_model(spec: ModelSpec) -> Any | None:
+def pytest_ftgate_model(spec: ModelSpec) -> object:
     """Build the model of a provider that this package does not know.
 
     Return a callable (``str -> str``, sync or async) or an object with the protocol
@@ -33,16 +33,19 @@ def pytest_ftgate_model(spec: ModelSpec) -> Any | None:
     string ``echo:greeter``::
 
         # conftest.py
-        from typing import Any
+        from pytest_ftgate import ModelSpec
 
-        def pytest_ftgate_model(spec: Any) -> Any:
+        def pytest_ftgate_model(spec: ModelSpec) -> object:
             if spec.provider == "echo":
-                return lambda text: text.upper()
+                return str.upper
+            return None
     """
 
 
 @hookspec(firstresult=True)
-def pytest_ftgate_load_examples(path: Path, options: Mapping[str, Any]) -> Iterable[Any] | None:
+def pytest_ftgate_load_examples(
+    path: Path, options: Mapping[str, object]
+) -> Iterable[object] | None:
     """Read a data file in a format that this package does not know.
 
     Return an iterable of examples (mappings with ``input`` and ``expected``), or ``None`` for
@@ -50,18 +53,19 @@ def pytest_ftgate_load_examples(path: Path, options: Mapping[str, Any]) -> Itera
     ``fields`` and ``limit`` are applied to the returned examples::
 
         # conftest.py
-        from typing import Any
+        from pathlib import Path
 
-        def pytest_ftgate_load_examples(path: Any, options: Any) -> Any:
+        def pytest_ftgate_load_examples(path: Path) -> object:
             if path.suffix == ".pairs":
                 lines = path.read_text(encoding="utf-8").splitlines()
                 pairs = (line.split("=>") for line in lines)
                 return [{"input": left, "expected": right} for left, right in pairs]
+            return None
     """
 
 
 @hookspec
-def pytest_ftgate_metrics() -> Mapping[str, Any]:  # type: ignore[empty-body]
+def pytest_ftgate_metrics() -> Mapping[str, object]:  # type: ignore[empty-body]
     """Add metrics by name.
 
     The mappings of all plugins are merged; a name that is given twice is an error.
@@ -94,14 +98,14 @@ def pytest_ftgate_checks(gate: Context) -> Iterable[Check] | None:
     :class:`pytest_ftgate.GateResult`::
 
         # conftest.py
-        from typing import Any
+        from collections.abc import Iterator
 
-        from pytest_ftgate import Check
+        from pytest_ftgate import Check, Context
 
-        def pytest_ftgate_checks(gate: Any) -> Any:
+        def pytest_ftgate_checks(gate: Context) -> Iterator[Check]:
             usd = gate.result.candidate.cost_usd
             if usd is not None and usd > 2:
-                yield Check("own.budget", "fail", f"it cost ${usd:.2f}", usd, 2.0)
+                yield Check("own.budget", "fail", f"cost ${usd:.2f}", observed=usd)
     """
 
 

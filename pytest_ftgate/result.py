@@ -28,56 +28,66 @@ PROBLEMS_FIRST: tuple[Status, ...] = (*RED, "warning", "pass", "note")
 
 @dataclass(frozen=True)
 class Economics:
-    """The economics of a fine-tune, in US dollars; null if unknown or not declared."""
+    """The economics of a fine-tune, in US dollars; null if unknown or not declared.
+
+    Attributes:
+        training_cost_usd: the cost of one training.
+        evaluation_cost_usd: the cost of the answers to all test sets, the candidate's in each
+            iteration.
+        breaks_even: false if the fine-tune never pays for itself, null if unknown.
+        sentence: the result in one sentence, or why it is unknown.
+    """
 
     baseline_usd_per_1000_calls: float | None
     candidate_usd_per_1000_calls: float | None
-    # the cost of one training
     training_cost_usd: float | None
     iterations: int
-    # the cost of the answers to all test sets, the candidate's in each iteration
     evaluation_cost_usd: float | None
     monthly_saving_usd: float | None
-    # false if the fine-tune never pays for itself, null if unknown
     breaks_even: bool | None
     break_even_days: float | None
-    # the result in one sentence, or why it is unknown
     sentence: str
 
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A value that a gate requires."""
+    """A value that a gate requires.
 
-    # the key of the gate, such as margin or thresholds.accuracy.min
+    Attributes:
+        key: the key of the gate, such as margin or thresholds.accuracy.min.
+        value: the value as written.
+    """
+
     key: str
-    # the value as written
     value: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check: what was observed, what is required, and what to do."""
+    """One check: what was observed, what is required, and what to do.
 
-    # the name of the check; of a threshold or a guard thresholds.NAME or guards.NAME
+    Attributes:
+        name: the name of the check; of a threshold or a guard thresholds.NAME or guards.NAME.
+        status: one of the four verdicts, or warning or note, which do not affect the verdict.
+        message: the finding in one sentence.
+        observed: the measured value, null if it could not be measured.
+        required: the required value, null if nothing is required.
+        source: where the required value was written, such as ftgate.yaml:14.
+        cure: what to do, null if nothing is to be done.
+        threshold: the required value with its key and direction, if a single value is required.
+        kind: what the check is about, null for a check of a hook.
+        explains_loss: whether it explains a gain that is too small.
+    """
+
     name: str
-    # one of the four verdicts, or warning or note, which do not affect the verdict
     status: Status
-    # the finding in one sentence
     message: str
-    # the measured value, null if it could not be measured
     observed: Any = None
-    # the required value, null if nothing is required
     required: Any = None
-    # where the required value was written, such as ftgate.yaml:14
     source: str | None = None
-    # what to do, null if nothing is to be done
     cure: str | None = None
-    # the required value with its key and direction, if a single value is required
     threshold: Threshold | None = None
-    # what the check is about, null for a check of a hook
     kind: Kind | None = None
-    # whether it explains a gain that is too small
     explains_loss: bool = field(default=False, metadata=INNER)
 
     def __post_init__(self) -> None:
@@ -136,41 +146,43 @@ class ModelResult:
     """The results of one model on the test set.
 
     Latencies in seconds, cost in US dollars; null if not measured.
+
+    Attributes:
+        value: the value of the deciding metric.
+        n_expected: expected answers: examples times repeats.
+        n_scored: scored answers.
+        n_errors: answers that are missing after all retries.
+        n_stored: answers from the store or a recording.
+        n_retries: failed calls that were made again.
+        n_refused: refused and filtered answers.
+        mean_length: characters of an answer on average, where answers are judged.
+        revision: the state of its weights, where the gate names it.
+        price: its source, or "unknown: " and the reason.
+        verified: False: recorded without hashes of inputs.
+        unscored: why the gate was not judged.
     """
 
     name: str
     model: str | None = None
-    # the value of the deciding metric
     value: float | None = None
     metrics: Mapping[str, float | None] = field(default_factory=dict)
-    # expected answers: examples times repeats
     n_expected: int | None = None
-    # scored answers
     n_scored: int | None = None
-    # answers that are missing after all retries
     n_errors: int | None = None
-    # answers from the store or a recording
     n_stored: int | None = None
-    # failed calls that were made again
     n_retries: int | None = None
-    # refused and filtered answers
     n_refused: int | None = None
-    # characters of an answer on average, where answers are judged
     mean_length: float | None = None
     latency_p50_s: float | None = None
     latency_p95_s: float | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
-    # the state of its weights, where the gate names it
     revision: str | None = None
     latency_unknown: Unknown | None = field(default=None, metadata=INNER)
     cost_unknown: Unknown | None = field(default=None, metadata=INNER)
-    # its source, or "unknown: " and the reason
     price: str | None = field(default=None, metadata=INNER)
-    # False: recorded without hashes of inputs
     verified: bool | None = field(default=None, metadata=INNER)
-    # why the gate was not judged
     unscored: str | None = field(default=None, compare=False, metadata=INNER)
 
     @property
@@ -198,13 +210,17 @@ class ModelResult:
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """Which of several attempts on one test set this is (max_attempts)."""
+    """Which of several attempts on one test set this is (max_attempts).
 
-    # from 1
+    Attributes:
+        number: from 1.
+        most: max_attempts.
+        confidence: confidence at which this attempt is judged; null where it is none that is
+            allowed.
+    """
+
     number: int
-    # max_attempts
     most: int
-    # confidence at which this attempt is judged; null where it is none that is allowed
     confidence: float | None
 
     def __str__(self) -> str:
@@ -232,55 +248,67 @@ def called(role: str, name: str = "") -> str:
 
 @dataclass(frozen=True, slots=True)
 class MoreData:
-    """What the last doubling of the training set brought: the candidate against candidate_half."""
+    """What the last doubling of the training set brought: the candidate against candidate_half.
 
-    # the candidate's gain over candidate_half
+    Attributes:
+        gain: the candidate's gain over candidate_half.
+        lower_bound: one-sided bounds of that gain at the confidence; null where the method
+            gives none.
+        missing: the gain that is missing to the margin or max_drop that failed; null if none
+            failed.
+        answer: whether another doubling will bring that; null if nothing is missing.
+        value: the value of candidate_half.
+        half_rows: usable rows of the training set of candidate_half, and of the candidate.
+        cost_usd: what another doubling costs, as economics.data_cost_usd.
+    """
+
     gain: float
-    # one-sided bounds of that gain at the confidence; null where the method gives none
     lower_bound: float | None
     upper_bound: float | None
-    # the gain that is missing to the margin or max_drop that failed; null if none failed
     missing: float | None
-    # whether another doubling will bring that; null if nothing is missing
     answer: Literal["yes", "no", "cannot tell"] | None
-    # the value of candidate_half
     value: float = field(metadata=INNER)
-    # usable rows of the training set of candidate_half, and of the candidate
     half_rows: int = field(metadata=INNER)
     rows: int = field(metadata=INNER)
-    # what another doubling costs, as economics.data_cost_usd
     cost_usd: float | None = field(default=None, metadata=INNER)
 
 
 @dataclass(frozen=True, slots=True)
 class RowPair:
-    """A test example and a training row that are equal or similar."""
+    """A test example and a training row that are equal or similar.
 
-    # file and line of the test example
+    Attributes:
+        row: file and line of the test example.
+        text: its input.
+        other: file and line of the training row.
+        other_text: its input.
+    """
+
     row: str
-    # its input
     text: str
-    # file and line of the training row
     other: str
-    # its input
     other_text: str
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """The training set. Fields without a description are numbers of rows."""
+    """The training set. Fields without a description are numbers of rows.
 
-    # the file, null for an iterable
+    Attributes:
+        path: the file, null for an iterable.
+        sha256: the SHA-256 of the file.
+        leaked: test examples whose input is in the training set.
+        leaked_pairs: Every test example and every training row concerned, but not every
+            combination of them.
+    """
+
     path: str | None = None
-    # the SHA-256 of the file
     sha256: str | None = None
     rows: int | None = None
     usable: int | None = None
     duplicates: int | None = None
     conflicts: int | None = None
-    # test examples whose input is in the training set
     leaked: int | None = None
-    # Every test example and every training row concerned, but not every combination of them.
     leaked_pairs: tuple[RowPair, ...] = field(default=(), metadata=INNER)
     near_pairs: tuple[RowPair, ...] = field(default=(), metadata=INNER)
 
@@ -298,71 +326,86 @@ class TestSetResult:
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """An input that needs a label."""
+    """An input that needs a label.
+
+    Attributes:
+        input: text, or the messages of a conversation.
+    """
 
     id: str
-    # text, or the messages of a conversation
     input: str | tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class UnlabeledResult:
-    """The unlabeled set: its file, the SHA-256 of the file, the number of inputs."""
+    """The unlabeled set: its file, the SHA-256 of the file, the number of inputs.
+
+    Attributes:
+        to_label: inputs that need a label and have none; null where the models did not answer.
+    """
 
     path: str | None = None
     sha256: str | None = None
     inputs: int | None = None
-    # inputs that need a label and have none; null where the models did not answer
     to_label: int | None = None
     rows: tuple[Unanswered, ...] = field(default=(), metadata=UNCUT)
 
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """An example with the answers of both models."""
+    """An example with the answers of both models.
+
+    Attributes:
+        why: what the metric says of the candidate's answer.
+        where: file and line of the example, or the item of an iterable.
+    """
 
     id: str
     input: str
     expected: str
     baseline: str
     candidate: str
-    # what the metric says of the candidate's answer
     why: str | None = None
-    # file and line of the example, or the item of an iterable
     where: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AgreementResult:
-    """How often the candidate gives the same answer as a baseline, as the metric reads it."""
+    """How often the candidate gives the same answer as a baseline, as the metric reads it.
 
-    # the name of the baseline
+    Attributes:
+        baseline: the name of the baseline.
+        min: the share that is required.
+        share: the measured share of examples with the same answer.
+        lower_bound: one-sided bound of the share at the confidence.
+        n: examples.
+        n_different: examples with another answer in at least one repeat.
+        different: some examples with another answer, first those that the baseline has right.
+        note: what the bound rests on, such as the number of groups.
+    """
+
     baseline: str
-    # the share that is required
     min: float
-    # the measured share of examples with the same answer
     share: float
-    # one-sided bound of the share at the confidence
     lower_bound: float | None
-    # examples
     n: int
-    # examples with another answer in at least one repeat
     n_different: int
-    # some examples with another answer, first those that the baseline has right
     different: tuple[Flip, ...] = ()
     examples_needed: int | None = field(default=None, metadata=INNER)
-    # what the bound rests on, such as the number of groups
     note: str | None = field(default=None, metadata=INNER)
 
 
 @dataclass(frozen=True, slots=True)
 class LabelScore:
-    """The answers to examples of one label, and how many of them each model gets right."""
+    """The answers to examples of one label, and how many of them each model gets right.
+
+    Attributes:
+        candidate: null if there is no candidate.
+    """
 
     label: str
     answers: int
     baseline: int
-    # null if there is no candidate
     candidate: int | None
 
 
@@ -378,16 +421,20 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Kinds of mistakes in the answers of both models."""
+    """Kinds of mistakes in the answers of both models.
 
-    # answers of the best baseline by kind: right, and each kind of mistake
+    Attributes:
+        baseline: answers of the best baseline by kind: right, and each kind of mistake.
+        labels: empty if outputs are not labels.
+        confusions: those that the candidate makes at least twice, the most frequent first.
+        recalled: fixed examples whose output is in the training set but does not follow from
+            their input.
+    """
+
     baseline: Mapping[str, int]
     candidate: Mapping[str, int] | None = None
-    # empty if outputs are not labels
     labels: tuple[LabelScore, ...] = ()
-    # those that the candidate makes at least twice, the most frequent first
     confusions: tuple[Confusion, ...] = ()
-    # fixed examples whose output is in the training set but does not follow from their input
     recalled: int | None = None
 
 
@@ -396,46 +443,69 @@ class PartResult(Comparison):
     """A guard (another test set), or a slice (the examples with one value of one field).
 
     On it the candidate may lose at most max_drop of the metric.
+
+    Attributes:
+        name: the name of the guard, or the field and the value of the slice.
+        confidence: the confidence of the bounds, corrected for the number of slices; null if
+            not judged.
+        field: the field of the slice; null for a guard.
+        value: the value of the field; null for a guard.
+        verdict: null if not judged.
+        test_set: of a guard; null for a slice.
+        against: the baseline's role.
+        broken_examples: some examples that the candidate answers worse.
     """
 
-    # the name of the guard, or the field and the value of the slice
     name: str
     metric: str
     max_drop: float
-    # the confidence of the bounds, corrected for the number of slices; null if not judged
     confidence: float | None = None
-    # the field of the slice; null for a guard
     field: str | None = None
-    # the value of the field; null for a guard
     value: str | None = None
     baseline: float | None = None
     candidate: float | None = None
-    # null if not judged
     verdict: Status | None = None
-    # of a guard; null for a slice
     test_set: TestSetResult | None = None
     metric_range: Range | None = None
     required: float | None = dataclasses.field(default=None, kw_only=True, metadata=INNER)
-    against: str | None = dataclasses.field(default=None, metadata=INNER)  # the baseline's role
-    # some examples that the candidate answers worse
+    against: str | None = dataclasses.field(default=None, metadata=INNER)
     broken_examples: tuple[Flip, ...] = dataclasses.field(default=(), metadata=INNER)
 
 
 @dataclass(frozen=True)
 class GateResult(Comparison):
-    """The result of one gate. Values are null if not measured, never NaN."""
+    """The result of one gate. Values are null if not measured, never NaN.
+
+    Attributes:
+        passed: true only for the verdict pass.
+        margin: null with max_drop.
+        baseline: the best of the baselines by value.
+        unlabeled: null without unlabeled_set.
+        checks: one for each name.
+        gate: the gate's name in the file.
+        loosened: where the marker requires less than the gate file.
+        shares: the metrics between 0 and 1.
+        broken_examples: some that the candidate answers worse.
+        wrong: some examples that the candidate answers wrong, the broken ones first.
+        n_wrong: examples that the candidate answers wrong.
+        stage: accept, or ready if there is no candidate yet.
+        max_drop: how much worse the candidate may be, in place of margin.
+        gains: the gain over each baseline, by name.
+        slices: compared with the best baseline, the worst change first.
+        agreement: null without agreement.
+        more_data: null where candidate_half was not judged.
+        attempt: null without max_attempts.
+        location: file and line of the test, relative to pytest's rootdir.
+    """
 
     name: str
     nodeid: str
     verdict: Verdict
-    # true only for the verdict pass
     passed: bool = field(init=False, default=False)
     metric: str | None = None
-    # null with max_drop
     margin: float | None = None
     evidence: str | None = None
     confidence: float | None = None
-    # the best of the baselines by value
     baseline: ModelResult = field(default_factory=lambda: ModelResult("baseline"))
     baselines: Mapping[str, ModelResult] = field(default_factory=dict)
     candidate: ModelResult = field(default_factory=lambda: ModelResult("candidate"))
@@ -443,44 +513,29 @@ class GateResult(Comparison):
     margin_proven: bool | None = None
     training: TrainingResult = field(default_factory=TrainingResult)
     test_set: TestSetResult = field(default_factory=TestSetResult)
-    # null without unlabeled_set
     unlabeled: UnlabeledResult | None = None
-    # one for each name
     checks: tuple[Check, ...] = ()
     hypothesis: str | None = None
     hypothesis_reached: bool | None = field(default=None, metadata=INNER)
     goal: str | None = field(default=None, metadata=INNER)
-    # the gate's name in the file
     gate: str | None = None
-    # where the marker requires less than the gate file
     loosened: tuple[str, ...] = ()
     metric_range: Range | None = None
-    shares: tuple[str, ...] = field(default=(), metadata=INNER)  # the metrics between 0 and 1
+    shares: tuple[str, ...] = field(default=(), metadata=INNER)
     models_called: bool = False
-    # some that the candidate answers worse
     broken_examples: tuple[Flip, ...] = field(default=(), metadata=INNER)
-    # some examples that the candidate answers wrong, the broken ones first
     wrong: tuple[Flip, ...] = ()
-    # examples that the candidate answers wrong
     n_wrong: int | None = None
-    # accept, or ready if there is no candidate yet
     stage: str | None = None
     diagnosis: Diagnosis | None = field(default=None, metadata=INNER)
-    # how much worse the candidate may be, in place of margin
     max_drop: float | None = None
     economics: Economics | None = None
-    # the gain over each baseline, by name
     gains: Mapping[str, Comparison] = field(default_factory=dict)
     guards: tuple[PartResult, ...] = ()
-    # compared with the best baseline, the worst change first
     slices: tuple[PartResult, ...] = ()
-    # null without agreement
     agreement: AgreementResult | None = None
-    # null where candidate_half was not judged
     more_data: MoreData | None = None
-    # null without max_attempts
     attempt: AttemptResult | None = None
-    # file and line of the test, relative to pytest's rootdir
     location: str | None = None
 
     def __post_init__(self) -> None:

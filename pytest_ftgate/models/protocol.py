@@ -87,20 +87,32 @@ COUNTS = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_t
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """Hold one answer of a model."""
+    """Hold one answer of a model.
 
-    text: str  # the answer; empty for a refusal without text
-    input_tokens: int | None = None  # of the whole prompt, cached ones included
-    output_tokens: int | None = None  # of the answer, hidden reasoning included
-    cached_input_tokens: int | None = None  # the part of input_tokens that the endpoint had cached
-    finish: str = "stop"  # one of FINISHES
-    # seconds the answer took; None leaves it to the runner's own measurement
+    Attributes:
+        text: the answer; empty for a refusal without text.
+        input_tokens: of the whole prompt, cached ones included.
+        output_tokens: of the answer, hidden reasoning included.
+        cached_input_tokens: the part of input_tokens that the endpoint had cached.
+        finish: one of FINISHES.
+        latency_s: seconds the answer took; None leaves it to the runner's own measurement.
+        cache_write_tokens: the part of input_tokens written to the cache, if that has its own
+            price.
+        reasoning: what the model wrote before its answer, or beside its tool calls.
+        original: the text as it came, where reasoning was taken off its front.
+        finish_reason: the endpoint's word for its end, if nobody knows that word.
+    """
+
+    text: str
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    finish: str = "stop"
     latency_s: float | None = None
-    # the part of input_tokens written to the cache, if that has its own price
     cache_write_tokens: int | None = None
-    reasoning: str | None = None  # what the model wrote before its answer, or beside its tool calls
-    original: str | None = None  # the text as it came, where reasoning was taken off its front
-    finish_reason: str | None = None  # the endpoint's word for its end, if nobody knows that word
+    reasoning: str | None = None
+    original: str | None = None
+    finish_reason: str | None = None
 
 
 def finish_of(reason: object) -> str:
@@ -131,21 +143,31 @@ class Prediction(NamedTuple):
     """Hold one answer of a model, or why it is missing.
 
     Numbers are ``None`` if they are unknown.
+
+    Attributes:
+        key: SHA-256 (hex) of everything that can change the answer.
+        completion: the answer; None if it is missing after all retries.
+        latency_s: seconds of the successful attempt, without queueing and waiting.
+        created_at: when the answer was made, seconds since the epoch.
+        busy_s: its share of the seconds in which the model was busy.
+        id: the example's id; empty in the store, where any example with this key may use the
+            answer.
+        failure: why the answer is missing.
+        stored: it came from the store or the recordings, and was not asked for in this run.
+        recorded: it came from a recording.
+        retries: failed calls of this run that were made again.
     """
 
-    key: str  # SHA-256 (hex) of everything that can change the answer
-    completion: Completion | None = None  # the answer; None if it is missing after all retries
-    # seconds of the successful attempt, without queueing and waiting
+    key: str
+    completion: Completion | None = None
     latency_s: float | None = None
-    created_at: float | None = None  # when the answer was made, seconds since the epoch
-    busy_s: float | None = None  # its share of the seconds in which the model was busy
-    # the example's id; empty in the store, where any example with this key may use the answer
+    created_at: float | None = None
+    busy_s: float | None = None
     id: str = ""
-    failure: ModelError | None = None  # why the answer is missing
-    # it came from the store or the recordings, and was not asked for in this run
+    failure: ModelError | None = None
     stored: bool = False
-    recorded: bool = False  # it came from a recording
-    retries: int = 0  # failed calls of this run that were made again
+    recorded: bool = False
+    retries: int = 0
 
     @property
     def error(self) -> str | None:

@@ -118,19 +118,21 @@ class Report(Sequence[GateResult]):
     """The results of one pytest session.
 
     Names may be added within a version; a later version may change them.
+
+    Attributes:
+        gates: the judged gates.
+        unjudged: required gates (ini ftgate_required) that did not pass; under the name
+            ftgate_forbid_weakening what is weaker than on the main branch in no judged gate; under
+            the name session what else failed it, such as a hook that raised.
+        allowed_missing: required gates were listed, not enforced (--ftgate-allow-missing).
+        environment: when the report was written, in UTC, and the versions of the packages that
+            a verdict depends on.
     """
 
     version: Literal[1]
-    # the judged gates
     gates: tuple[GateResult, ...]
-    # required gates (ini ftgate_required) that did not pass; under the name
-    # ftgate_forbid_weakening what is weaker than on the main branch in no judged gate; under the
-    # name session what else failed it, such as a hook that raised
     unjudged: tuple[Unjudged, ...] = ()
-    # required gates were listed, not enforced (--ftgate-allow-missing)
     allowed_missing: bool = False
-    # when the report was written, in UTC, and the versions of the packages that a verdict depends
-    # on
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
